@@ -15,7 +15,7 @@ from pathlib import Path
 import trio
 import trio_websocket
 
-from flower.engine.sessions import reply_storage
+from flower.engine.sessions import turn_outcome
 from flower.engine.store import schema, streaming_text
 from flower.engine.store.sqlite import file
 from tests.engine_process import Process, Wire, connected
@@ -39,7 +39,7 @@ class Growing:
 
     def due(self, at: float) -> int:
         """Returns how many characters must have been flushed by ``at``."""
-        latest = at - reply_storage.FLUSH_INTERVAL_S - FLUSH_SLACK_S
+        latest = at - turn_outcome.FLUSH_INTERVAL_S - FLUSH_SLACK_S
         return max((length for when, length in self.arrived if when < latest), default=0)
 
 

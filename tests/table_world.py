@@ -10,8 +10,7 @@ import trio
 import trio.testing
 
 from flower.engine.sessions.outbox import Outbox
-from flower.engine.sessions.program import GUEST
-from flower.engine.sessions.rights import Visitor
+from flower.engine.sessions.rights import GUEST, Visitor
 from flower.engine.store import users
 from flower.engine.store.connection import Connection
 from flower.engine.store.transactions import Inline

@@ -31,7 +31,7 @@ from flower.engine.server.lifetime import Lifetime
 from flower.engine.server.listener import Listener
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.own_libraries import shared_of
-from flower.engine.sessions.program import one_problem
+from flower.engine.sessions.rights import one_problem
 from flower.engine.store.connection import Store
 from flower.engine.tasks import guarded
 from flower.errors import FlowerError

@@ -52,7 +52,7 @@ OURS = {
     ("installer/pip.py", "seconds"): "a number",
     ("engine/admin/transfer.py", "counted"): "counts and words",
     ("engine/admin/home_cli.py", "ELSEWHERE"): "a constant",
-    ("engine/sessions/reply_storage.py", "db"): "a function that changes the database",
+    ("engine/sessions/turn_outcome.py", "db"): "a function that changes the database",
     ("shell/reload.py", "code"): "an exit code",
 }  # fmt: skip
 HOSTILE = "a\x1b]0;owned\x07b\x9b2J\u202ec\nflower: all is well\x00"

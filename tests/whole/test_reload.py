@@ -107,7 +107,7 @@ async def test_whoever_has_the_token_changes_the_game_but_not_who_comes_in(tmp_p
         await said(wire, "engine.trust_local_users is true")
     from flower.engine.commands.program import _may
     from flower.engine.sessions.outbox import Outbox
-    from flower.engine.sessions.program import OWNER, STRANGER, TRUSTED
+    from flower.engine.sessions.rights import OWNER, STRANGER, TRUSTED
     from flower.engine.sessions.session import Client
     from flower.engine.store.selections import Selection
     from flower.settings import descriptions

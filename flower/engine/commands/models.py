@@ -15,8 +15,7 @@ from flower.engine.provider.text_prompts import SERVER, TEMPLATES
 from flower.engine.sessions import snapshot
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.fetches import Fetch
-from flower.engine.sessions.program import OWNER
-from flower.engine.sessions.rights import Need
+from flower.engine.sessions.rights import OWNER, Need
 from flower.engine.sessions.session import Client
 from flower.engine.store import selections
 from flower.engine.store.library import presets

@@ -10,7 +10,7 @@ import trio
 
 from flower.engine.commands.lookup import help_text
 from flower.engine.sessions.engine import Engine
-from flower.engine.sessions.program import OWNER, STRANGER, Program
+from flower.engine.sessions.rights import OWNER, STRANGER, Program
 from flower.engine.sessions.session import Client
 from flower.errors import CommandError, ConfigError
 from flower.home import change_setting

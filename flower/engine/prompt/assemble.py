@@ -221,7 +221,7 @@ def _fit_sections(
         text = shorten(section.text, target, counter)
         result[section] = (Section(section.name, section.source, text, section.priority), True)
         over -= sizes[section] - counter.count(text)
-    return [kept for kept in result.values() if kept is not None]
+    return [fitted for fitted in result.values() if fitted is not None]
 
 
 def _fit_insets(insets: Sequence[Inset], room: int, counter: TokenCounter) -> list[Inset]:

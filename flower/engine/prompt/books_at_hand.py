@@ -83,12 +83,12 @@ def _line_moment(
     room: int,
 ) -> Moment:
     """Returns what a scan works with. Its dice are those of the line, so that another try fires the same."""
-    said = path[:-1] if turn.continues and len(path) > 1 else path
-    line = said[-1].id if said else turn.leaf
+    answered = path[:-1] if turn.continues and len(path) > 1 else path
+    line = answered[-1].id if answered else turn.leaf
     return replace(
         moment_of(direction, current, path, count, room),
         seed=f"{turn.session_id}:{line}",
-        timed=bookshelf.timed_before(said) or NOTHING,
+        timed=bookshelf.timed_before(answered) or NOTHING,
         trigger="continue" if turn.continues else "swipe" if turn.variant else "normal",
     )
 
@@ -132,16 +132,16 @@ async def fire(
     current: states.CurrentState,
     path: Sequence[stories.Message],
     visible: paths.Ids,
-    found: Sequence[Hit],
+    hits: Sequence[Hit],
     acted: Acted,
 ) -> tuple[LoreEntries, Acted, tuple[Hit, ...]]:
     """Returns the entries that fire for a line, the scripts that acted by then, and what of recall is left beside."""
     greeting = await services.database.read(tree.greeting, turn.session_id, visible)
     room = settings.lore_tokens
     moment = _line_moment(turn, direction, current, path, len(visible), room)
-    moment = replace(moment, requested=bookshelf.requested(found, ready), greeting=greeting)
+    moment = replace(moment, requested=bookshelf.requested(hits, ready), greeting=greeting)
     entries, acted = await _scanned(services, ready, moment, turn, acted)
-    return entries, acted, _beside(found, ready, entries, turn.world_id, room)
+    return entries, acted, _beside(hits, ready, entries, turn.world_id, room)
 
 
 async def _scanned(
@@ -155,8 +155,8 @@ async def _scanned(
         outcome = replace(outcome, fired=fired)
     private = ready.owners if len(moment.names) > 1 else {}
     entries = sorted_out(outcome, ready.library, private)
-    kept = moment.path[-1].extra.lore_timed if moment.path else None
-    lasting = outcome.timed != NOTHING or moment.timed != NOTHING or kept is not None
+    before = moment.path[-1].extra.lore_timed if moment.path else None
+    lasting = outcome.timed != NOTHING or moment.timed != NOTHING or before is not None
     entries = replace(
         entries,
         timed=outcome.timed if lasting and not turn.continues else None,
@@ -167,14 +167,14 @@ async def _scanned(
 
 
 def _beside(
-    found: Sequence[Hit], ready: Ready, entries: LoreEntries, world_id: str, room: int
+    hits: Sequence[Hit], ready: Ready, entries: LoreEntries, world_id: str, room: int
 ) -> tuple[Hit, ...]:
     """Returns what was recalled beside the entries that fired: nothing twice, and what is left of the room."""
     own = {book_scope(number) for number in ready.ids.values()}
     files = {bookshelf.file_of(entry.id) for entry in entries.fired} - {""}
     left = room - entries.tokens
-    kept = []
-    for item in found:
+    others = []
+    for item in hits:
         passage = item.passage
         if passage.scope in own or (passage.scope == lore_scope(world_id) and passage.source in files):
             continue
@@ -182,5 +182,5 @@ def _beside(
             left -= item.tokens
             if left < 0:
                 continue
-        kept.append(item)
-    return tuple(kept)
+        others.append(item)
+    return tuple(others)

@@ -86,13 +86,13 @@ class Bookshelf:
         if not held:
             return None
         key = dialect, tuple((one.stored.id, one.stored.updated, one.scope) for one in held)
-        found = self._kept.pop(key, None)
-        if found is None:
-            found = await self._made(database, recall, held, dialect)
-        self._kept[key] = found
+        shelf = self._kept.pop(key, None)
+        if shelf is None:
+            shelf = await self._made(database, recall, held, dialect)
+        self._kept[key] = shelf
         while len(self._kept) > limits.LORE_SETS_READY:
             del self._kept[next(iter(self._kept))]
-        return found
+        return shelf
 
     async def _made(
         self, database: Store, recall: Library, held: Sequence[OwnedBook], dialect: LoreRules
@@ -154,12 +154,12 @@ class Bookshelf:
         )
 
 
-def requested(found: Sequence[Hit], ready: Ready) -> frozenset[EntryId]:
+def requested(hits: Sequence[Hit], ready: Ready) -> frozenset[EntryId]:
     """Returns the entries whose texts were recalled by meaning."""
     names = {book_scope(number): name for name, number in ready.ids.items()}
     return frozenset(
         EntryId(names[item.passage.scope], item.passage.source.removeprefix(ENTRY))
-        for item in found
+        for item in hits
         if item.passage.scope in names
     )
 

@@ -47,12 +47,12 @@ class PromptContext(Struct, frozen=True):
     """The story up to the line, what lore and memory hold about it, and how the reply is to be written.
 
     ``settings`` are those for the story's model; ``summary`` is the one that reaches furthest. ``recall_late``:
-    recall took too long, so that nothing was found. ``absent``: messages that were said while the character who
+    recall took too long, so that there is none of it. ``absent``: messages that were said while the character who
     speaks was not there.
     """
 
     path: tuple[stories.Message, ...]
-    found: tuple[Hit, ...]
+    hits: tuple[Hit, ...]
     nearly: tuple[tuple[Hit, str], ...]  # was not recalled, and why not
     direction: Direction
     current: states.CurrentState
@@ -62,6 +62,12 @@ class PromptContext(Struct, frozen=True):
     entries: LoreEntries = NO_ENTRIES
     acted: Acted = NO_SCRIPTS
     absent: frozenset[int] = frozenset()
+
+    def leaves_out(self, start: int | None) -> bool:
+        """Whether a history that begins with message ``start`` has not all of the story."""
+        if start is None or not self.path:
+            return False
+        return self.path[0].id != start or self.path[0].parent_id is not None
 
 
 class _StorySoFar(Struct, frozen=True):
@@ -100,28 +106,22 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
     ready = None
     if story.has_books:
         ready = await ready_books(services, _place(turn), direction, current, story.settings)
-    absent: frozenset[int] = frozenset()
-    if len(direction.played) > 1 and direction.speaker in {one.id for one in direction.played}:
-        witnessed = await services.database.read(
-            stages.witnessed, turn.session_id, turn.leaf, direction.speaker
-        )
-        absent = frozenset(one.id for one in path[:-1] if one.id in visible and one.id not in witnessed)
-        visible = witnessed
+    witnessed = await _witnessed(services, turn, direction, visible)
     await _sync_characters(services.library, direction)
     considered, late = await _consider(
-        services, turn, _query(services, turn, direction, path, visible, ready)
+        services, turn, _query(services, turn, direction, path, witnessed, ready)
     )
-    found = expanded_lore(considered.hits, direction)
+    hits = expanded_lore(considered.hits, direction)
     entries = NO_ENTRIES
     if ready is not None:
-        entries, acted, found = await fire(
-            services, turn, story.settings, ready, direction, current, path, visible, found, acted
+        entries, acted, hits = await fire(
+            services, turn, story.settings, ready, direction, current, path, witnessed, hits, acted
         )
     if entries.outlets or entries.silenced:
         direction = await _direction(services, turn, path, current, entries.outlets, entries.silenced)
     return PromptContext(
         path=tuple(path),
-        found=found,
+        hits=hits,
         nearly=considered.nearly,
         direction=direction,
         current=current,
@@ -130,8 +130,26 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
         recall_late=late,
         entries=entries,
         acted=acted,
-        absent=absent,
+        absent=_missed(path, visible, witnessed),
     )
+
+
+async def _witnessed(
+    services: Services, turn: TurnInput, direction: Direction, visible: paths.Ids
+) -> paths.Ids:
+    """Returns the messages that the character who speaks was there for: all, where nobody else is played."""
+    if len(direction.played) < 2 or direction.speaker not in {one.id for one in direction.played}:
+        return visible
+    return await services.database.read(stages.witnessed, turn.session_id, turn.leaf, direction.speaker)
+
+
+def _missed(
+    path: Sequence[stories.Message], visible: paths.Ids, witnessed: paths.Ids
+) -> frozenset[int]:
+    """Returns the messages before the newest that were said while the character who speaks was not there."""
+    if witnessed is visible:
+        return frozenset()
+    return frozenset(one.id for one in path[:-1] if one.id in visible and one.id not in witnessed)
 
 
 def _story_so_far(db: Connection, services: Services, turn: TurnInput) -> _StorySoFar:

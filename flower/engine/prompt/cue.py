@@ -45,7 +45,7 @@ def cue_of(turn: TurnInput, context: PromptContext, *, seed: int, earlier: tuple
         user=current.steering.persona.name,
         people=tuple(person.name for person in current.state.people),
         lore=_lore(context),
-        memories=tuple(item.passage.text for item in context.found if item.passage.kind == "memory"),
+        memories=tuple(item.passage.text for item in context.hits if item.passage.kind == "memory"),
         story=tuple(_spoken(message) for message in messages),
         begun=begun,
         unheard=frozenset(n for n, one in enumerate(messages) if one.id in context.absent),
@@ -72,7 +72,7 @@ def _last_messages(turn: TurnInput, path: Sequence[Message]) -> tuple[list[Messa
 
 def _lore(context: PromptContext) -> tuple[str, ...]:
     """Returns what lorebooks and recall have for the line."""
-    recalled = (_headed(item.passage) for item in context.found if item.passage.kind == "lore")
+    recalled = (_headed(item.passage) for item in context.hits if item.passage.kind == "lore")
     return (*(entry.text for entry in context.entries.fired), *recalled)
 
 

@@ -1,7 +1,7 @@
 """How a reply is to be written: the texts of world, rules, cast and state, ready for a prompt. Pure.
 
-Brings together what people wrote (assets, notes, pins; macros are expanded here) and how the story
-stands. Nothing a model or a player wrote in the story is expanded.
+Brings together what people wrote (assets, notes, pins; macros are expanded here) and the state
+of the story. Nothing a model or a player wrote in the story is expanded.
 """
 
 from __future__ import annotations
@@ -214,16 +214,16 @@ def insets_of(
     Post-history instructions go with that line: so a reply that is written changes nothing of what
     is before it.
     """
-    found = []
+    insets = []
     depth = character.depth_prompt
     if depth is not None and depth.text.strip():
         # Between messages few chat templates know a system, so that the player's side tells it.
         role: Role = "assistant" if depth.role == "assistant" and depth.depth else "user"
-        found.append(Inset(expand(depth.text, now), depth.depth - 1, role))
+        insets.append(Inset(expand(depth.text, now), depth.depth - 1, role))
     after = "".join(split_original(character.post_history_instructions))
     if after.strip() and AFTER_HISTORY not in silenced:
-        found.append(Inset(expand(after, now), 0))
-    return tuple(found)
+        insets.append(Inset(expand(after, now), 0))
+    return tuple(insets)
 
 
 def model_of(speaker: str, members: Sequence[Character], chosen: steering.Cast) -> str:
@@ -330,7 +330,7 @@ def live(
     sheet = current.state.sheet
     flags = {key_of(name): value for name, value in sheet.flags.items()}
     counters = {key_of(name): str(counter.value) for name, counter in sheet.counters.items()}
-    said = [m for m in path if m.role == "user"]
+    lines = [m for m in path if m.role == "user"]
     replies = [m for m in path if m.role == "assistant"]
     return replace(
         values,
@@ -340,7 +340,7 @@ def live(
         variables={**flags, **counters, **variables},
         last_message=path[-1].content if path else "",
         last_message_id=str(path[-1].id) if path else "",
-        last_user_message=said[-1].content if said else "",
+        last_user_message=lines[-1].content if lines else "",
         last_char_message=replies[-1].content if replies else "",
         idle_s=max(path[-1].created - path[-2].created, 0.0) if len(path) > 1 else 0.0,
     )
@@ -357,7 +357,7 @@ def expanded_world(world: World | None, values: Values) -> World | None:
     )
 
 
-def expanded_lore(found: Sequence[Hit], direction: Direction) -> tuple[Hit, ...]:
+def expanded_lore(hits: Sequence[Hit], direction: Direction) -> tuple[Hit, ...]:
     """Returns recalled passages with the macros of lore expanded; memories are what was said and stay."""
     names = {cast_scope(character.id): character.name for character in direction.knowing}
 
@@ -368,7 +368,7 @@ def expanded_lore(found: Sequence[Hit], direction: Direction) -> tuple[Hit, ...]
         values = replace(direction.values, char=names.get(passage.scope, direction.values.char))
         return replace(item, passage=replace(passage, text=expand(passage.text, values)))
 
-    return tuple(expanded(item) for item in found)
+    return tuple(expanded(item) for item in hits)
 
 
 def ambience_of(world: World | None, session: str, current: CurrentState) -> dict[str, str]:

@@ -67,9 +67,9 @@ NO_ENTRIES = LoreEntries()
 def sorted_out(outcome: Outcome, library: KeyedBooks, private: Mapping[str, str] = {}) -> LoreEntries:
     """Returns what fired by where it goes. ``private``: by name of a book, the character it is of."""
     placed = arrange(outcome.fired)
-    shown = [entry for entry in outcome.fired if entry.text.strip()]
+    entries = [entry for entry in outcome.fired if entry.text.strip()]
     inline = sorted(
-        (entry for entry in shown if entry.place.position in _IN_LINE),
+        (entry for entry in entries if entry.place.position in _IN_LINE),
         key=lambda entry: (_IN_LINE.index(entry.place.position), entry.order),
     )
     steady = tuple(
@@ -92,7 +92,7 @@ def sorted_out(outcome: Outcome, library: KeyedBooks, private: Mapping[str, str]
         private=private,
         insets=tuple(insets),
         outlets={name.strip(): "\n".join(texts) for name, texts in placed.outlets.items()},
-        fired=tuple(shown),
+        fired=tuple(entries),
         held=outcome.held[:NEARLY_KEPT],
         tokens=sum(entry.tokens for entry in outcome.fired),
         silenced=outcome.silenced,

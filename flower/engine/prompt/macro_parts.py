@@ -78,25 +78,25 @@ def call_of(macro: Sequence[Part]) -> MacroCall | None:
 
 
 def _arguments(parts: Sequence[Part]) -> tuple[tuple[Part, ...], ...]:
-    found: list[list[Part]] = [[]]
+    arguments: list[list[Part]] = [[]]
     for part in parts:
         if not isinstance(part, str):
-            found[-1].append(part)
+            arguments[-1].append(part)
             continue
         first, *others = part.split("::")
-        found[-1].append(first)
-        found += [[other] for other in others]
-    return tuple(stripped(argument) for argument in found)
+        arguments[-1].append(first)
+        arguments += [[other] for other in others]
+    return tuple(stripped(argument) for argument in arguments)
 
 
 def stripped(parts: Sequence[Part]) -> tuple[Part, ...]:
     """Returns parts without the white space at their ends, as it is written: none of what macros give."""
-    kept = list(parts)
-    if kept and isinstance(kept[0], str):
-        kept[0] = kept[0].lstrip()
-    if kept and isinstance(kept[-1], str):
-        kept[-1] = kept[-1].rstrip()
-    return tuple(kept)
+    inner = list(parts)
+    if inner and isinstance(inner[0], str):
+        inner[0] = inner[0].lstrip()
+    if inner and isinstance(inner[-1], str):
+        inner[-1] = inner[-1].rstrip()
+    return tuple(inner)
 
 
 def dedented(parts: Sequence[Part]) -> tuple[Part, ...]:

@@ -235,7 +235,7 @@ def _clock(moment: datetime) -> str:
 
 def formatted(form: str, moment: datetime) -> str:
     """Returns a moment in the form that other programs write (``YYYY-MM-DD``, ``LT``)."""
-    return _FORMAT.sub(lambda found: _formatted(found, moment), form)
+    return _FORMAT.sub(lambda token: _formatted(token, moment), form)
 
 
 def _moment(text: str, now: datetime) -> datetime | None:
@@ -245,10 +245,10 @@ def _moment(text: str, now: datetime) -> datetime | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         forms = [date + time for date in _DATES for time in _TIMES_OF_DAY]
-        found = next((one for form in forms if (one := _in_form(text, form)) is not None), None)
-        if found is None:
+        local = next((one for form in forms if (one := _in_form(text, form)) is not None), None)
+        if local is None:
             return None
-        moment = found
+        moment = local
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=now.tzinfo)
 
 
@@ -259,12 +259,12 @@ def _in_form(text: str, form: str) -> datetime | None:
         return None
 
 
-def _formatted(found: re.Match[str], moment: datetime) -> str:
+def _formatted(token: re.Match[str], moment: datetime) -> str:
     """Returns one token of a format as other programs write them (``YYYY-MM-DD``); brackets quote."""
-    if found[1] is not None:
-        return found[1]
-    if found[0] in _LOCAL:
-        return formatted(_LOCAL[found[0]], moment)
+    if token[1] is not None:
+        return token[1]
+    if token[0] in _LOCAL:
+        return formatted(_LOCAL[token[0]], moment)
     twelve = moment.hour % 12 or 12
     zone = f"{moment:%z}"[:5] or "+0000"
     parts = {
@@ -295,7 +295,7 @@ def _formatted(found: re.Match[str], moment: datetime) -> str:
         "A": f"{moment:%p}",
         "a": f"{moment:%p}".lower(),
     }
-    return parts[found[0]]
+    return parts[token[0]]
 
 
 def _ending(day: int) -> str:

@@ -13,13 +13,11 @@ keep them; only notes and greetings are kept, with the place in the story where 
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
-from flower import limits
 from flower.engine.game import dice
 from flower.engine.game.dice import Seeded
 from flower.engine.prompt.macro_parts import (
@@ -40,12 +38,10 @@ from flower.engine.prompt.macro_values import (
     example_blocks,
     timed,
 )
+from flower.engine.prompt.macro_variables import GLOBAL, Variables, compared, key_of, number_of, written
 from flower.errors import CommandError
 
 MACRO_CHARS = 100_000  # that macros may add to one text
-MACRO_VARIABLES = 64  # that notes and greetings of a story may set
-MACRO_VARIABLE_CHARS = 500
-MACRO_NUMBER = 999_999_999_999_999  # either way: fifteen digits are exact in a double
 MACRO_REPEATS = 1_000  # of a newline or a space
 
 __all__ = ["NOBODY", "Expanded", "Values", "expand", "key_of", "run", "sets"]
@@ -63,8 +59,13 @@ _SETTING = re.compile(
 )
 _TRIM = "\x00trim\x00"  # no text has a zero byte: input is cleaned of control characters
 _FALSE = ("", "0", "false", "off")
+_CHANGES: Mapping[str, Callable[[str], str]] = {
+    "reverse": lambda text: text[::-1],
+    "upper": str.upper,
+    "lower": str.lower,
+    "capitalize": lambda text: text[:1].upper() + text[1:],
+}
 _ESCAPED = re.compile(r"\\([{}])")
-_GLOBAL = "$"  # before the names of variables that other programs keep for all stories
 
 
 class Expanded(Struct, frozen=True):
@@ -91,11 +92,6 @@ def run(text: str, values: Values) -> Expanded:
     return Expanded(expanded, expansion.variables)
 
 
-def key_of(name: str) -> str:
-    """Returns what a variable is kept under: names hold in any case."""
-    return name.strip().casefold()[: limits.NAME_CHARS]
-
-
 def sets(text: str) -> bool:
     """Returns whether a text may set variables."""
     return _SETTING.search(text) is not None
@@ -105,8 +101,8 @@ class _Expansion:
     """One pass over one text; arguments are expanded before the macro they belong to."""
 
     def __init__(self, values: Values) -> None:
-        self.variables = dict(values.variables)
         self._values = values
+        self._variables = Variables(values.variables, values.sheet)
         self._left = MACRO_CHARS
         self._number = 0  # of the macro in its text: two equal ones have their own chance
         self._done: dict[
@@ -172,10 +168,10 @@ class _Expansion:
         start = condition.lstrip()
         negated = start.startswith("!") and not start.startswith("!=")
         condition = start[1:].strip() if negated else condition
-        found = _COMPARED.fullmatch(condition)
-        if found is not None:
-            left, right = self._operand(found["left"]), self._operand(found["right"])
-            return _compared(left, found["sign"], right) != negated
+        match = _COMPARED.fullmatch(condition)
+        if match is not None:
+            left, right = self._operand(match["left"]), self._operand(match["right"])
+            return compared(left, match["sign"], right) != negated
         written = all(isinstance(part, str) for part in parts)
         value = self._operand(condition) if written else condition
         return (value.lower() not in _FALSE) != negated
@@ -184,14 +180,19 @@ class _Expansion:
         """Returns what a word of a condition means: a variable, a plain macro, or itself."""
         word = word.strip()
         if word[:1] in (".", "$"):
-            return self._get(word[1:], everywhere=word[0] == "$")
+            return self._variables.get(word[1:], everywhere=word[0] == "$")
         plain = PLAIN.get(word.lower())
         return plain(self._values).strip() if plain is not None else word.strip("\"'")
 
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """The variables as the text leaves them."""
+        return self._variables.values
+
     # --- single macros --------------------------------------------------------------------------
 
-    def _angle(self, found: re.Match[str]) -> str:
-        return self._spent(angle(found[1].lower(), self._values), found[0])
+    def _angle(self, match: re.Match[str]) -> str:
+        return self._spent(angle(match[1].lower(), self._values), match[0])
 
     def _spent(self, value: str | None, written: str) -> str:
         """Returns the value as far as there is room for it, else the macro as it was written."""
@@ -202,7 +203,7 @@ class _Expansion:
 
     def _evaluated(self, call: MacroCall, number: int, more: tuple[str, ...] = ()) -> str | None:
         """Returns the macro's value, None for one that is not known. ``more``: the inside of its block."""
-        values, name = self._values, call.name
+        name = call.name
         least, most = ARGUMENTS.get(name, (0, 1_000_000))
         if not least <= len(call.arguments) + len(more) <= most:
             return None
@@ -212,39 +213,34 @@ class _Expansion:
             return more[0] if more else _TRIM
         arguments = (*(self.expanded(argument) for argument in call.arguments), *more)
         if not arguments and name in PLAIN:
-            return PLAIN[name](values)
+            return PLAIN[name](self._values)
         if "var" in name:
             return self._variable(name, arguments)
+        if name in ("random", "pick"):
+            return self._chosen(name, number, arguments)
+        return self._computed(name, number, arguments)
+
+    def _computed(self, name: str, number: int, arguments: Sequence[str]) -> str | None:
+        """Returns the value of a macro that makes a text of its argument, if it has one."""
         argument = "::".join(arguments)
         match name:
             case "original" if not arguments:
-                expanded = self._original
-                self._original = None if expanded is None else ""
-                return expanded
-            case "random" | "pick" if not arguments:
-                return ""
-            case "random" | "pick":
-                seed = values.seed if name == "random" else values.story_seed
-                options = list(arguments) if len(arguments) > 1 else _options(arguments[0])
-                chance = Seeded(f"{seed}:{number}:{argument}")
-                return options[chance.randrange(len(options))]
+                original = self._original
+                self._original = None if original is None else ""
+                return original
             case "roll" if arguments:
                 return self._rolled(argument, number)
             case "newline" | "space" if not arguments or argument.isdecimal():
                 return ("\n" if name == "newline" else " ") * _times(argument)
-            case "reverse":
-                return argument[::-1]
-            case "upper" | "lower" | "capitalize":
-                return {"upper": str.upper, "lower": str.lower, "capitalize": _capitalized}[name](
-                    argument
-                )
             case "outlet":
-                return values.outlets.get(argument, "")
+                return self._values.outlets.get(argument, "")
             case "charfirstmessage" | "greeting" if argument.isdecimal():
-                return "".join(values.greetings[int(argument[:4]) :][:1])
+                return "".join(self._values.greetings[int(argument[:4]) :][:1])
             case "mesexamples":
-                return example_blocks(values.examples)
-        return timed(name, argument, values)
+                return example_blocks(self._values.examples)
+        if name in _CHANGES:
+            return _CHANGES[name](argument)
+        return timed(name, argument, self._values)
 
     # --- variables ------------------------------------------------------------------------------
 
@@ -254,19 +250,19 @@ class _Expansion:
         everywhere = "global" in name
         match name.replace("global", ""), len(arguments):
             case "getvar", 1:
-                return self._get(key, everywhere=everywhere)
+                return self._variables.get(key, everywhere=everywhere)
             case "hasvar" | "varexists", 1:
-                return "true" if self._has(key, everywhere=everywhere) else "false"
+                return "true" if self._variables.has(key, everywhere=everywhere) else "false"
             case "setvar", 2:
-                self._set(key, value, everywhere=everywhere)
+                self._variables.set(key, value, everywhere=everywhere)
             case "addvar", 2:
-                self._add(key, value, everywhere=everywhere)
+                self._variables.add(key, value, everywhere=everywhere)
             case "incvar", 1:
-                return self._add(key, "1", everywhere=everywhere)
+                return self._variables.add(key, "1", everywhere=everywhere)
             case "decvar", 1:
-                return self._add(key, "-1", everywhere=everywhere)
+                return self._variables.add(key, "-1", everywhere=everywhere)
             case "deletevar" | "flushvar", 1:
-                self.variables.pop(_kept_as(key, everywhere), None)
+                self._variables.remove(key, everywhere=everywhere)
             case _:
                 return None
         return ""
@@ -274,70 +270,52 @@ class _Expansion:
     def _short(self, part: tuple[Part, ...]) -> str | None:
         """Returns what a variable in short form gives, like ``.coin`` or ``$realm = north``.
 
-        What stands behind the sign is expanded only where it is needed.
+        What is behind the sign is expanded only where it is needed.
         """
-        found = _SHORT.fullmatch(part[0]) if part and isinstance(part[0], str) else None
-        if found is None:
+        form = _SHORT.fullmatch(part[0]) if part and isinstance(part[0], str) else None
+        if form is None:
             return None
-        name, sign, everywhere = found["name"], found["sign"] or "", found["kind"] == _GLOBAL
-        there = self._has(name, everywhere=everywhere)
-        old = self._get(name, everywhere=everywhere)
+        name, sign, everywhere = form["name"], form["sign"] or "", form["kind"] == GLOBAL
+        there = self._variables.has(name, everywhere=everywhere)
+        old = self._variables.get(name, everywhere=everywhere)
         if sign in ("", "++", "--"):
-            if found["rest"].strip() or len(part) > 1:
+            if form["rest"].strip() or len(part) > 1:
                 return None
             step = {"++": "1", "--": "-1"}.get(sign)
-            return old if step is None else self._add(name, step, everywhere=everywhere)
+            return old if step is None else self._variables.add(name, step, everywhere=everywhere)
         if (there and sign in ("??", "??=")) or (old.lower() not in _FALSE and sign in ("||", "||=")):
             return old
-        rest = self.expanded((found["rest"], *part[1:])).strip()
+        rest = self.expanded((form["rest"], *part[1:])).strip()
         match sign:
             case "+=":
-                self._add(name, rest, everywhere=everywhere)
+                self._variables.add(name, rest, everywhere=everywhere)
             case "-=":
-                number = _number(rest or "0")
+                number = number_of(rest or "0")
                 if number is not None:
-                    self._add(name, _written(-number), everywhere=everywhere)
+                    self._variables.add(name, written(-number), everywhere=everywhere)
             case "=":
-                self._set(name, rest, everywhere=everywhere)
+                self._variables.set(name, rest, everywhere=everywhere)
             case "??" | "||":
                 return rest
             case "??=" | "||=":
-                self._set(name, rest, everywhere=everywhere)
+                self._variables.set(name, rest, everywhere=everywhere)
                 return rest
             case "==" | "!=":
                 return "true" if (old == rest) == (sign == "==") else "false"
             case _:
-                return "true" if _compared(old or "0", sign, rest or "0") else "false"
+                return "true" if compared(old or "0", sign, rest or "0") else "false"
         return ""
 
-    def _has(self, name: str, *, everywhere: bool = False) -> bool:
-        return _kept_as(name, everywhere) in self.variables
-
-    def _get(self, name: str, *, everywhere: bool = False) -> str:
-        plain = self.variables.get(key_of(name), "")
-        return self.variables.get(_kept_as(name, everywhere), plain) if everywhere else plain
-
-    def _set(self, name: str, value: str, *, everywhere: bool = False) -> None:
-        key = _kept_as(name, everywhere)
-        if key_of(name) and (key in self.variables or self._own < MACRO_VARIABLES):
-            self.variables[key] = value[:MACRO_VARIABLE_CHARS]
-
-    @property
-    def _own(self) -> int:
-        """How many variables there are beside what is on the state sheet."""
-        return len(self.variables.keys() - self._values.sheet)
-
-    def _add(self, name: str, value: str, *, everywhere: bool = False) -> str:
-        """Adds to a number, to a list, or to the end of a text; returns what the variable is then."""
-        old = self._get(name, everywhere=everywhere)
-        left, right = _number(old or "0"), _number(value)
-        new = _appended(old, value) or old + value
-        if left is not None and right is not None:
-            new = _written(left + right)
-        self._set(name, new, everywhere=everywhere)
-        return new
-
     # --- chance ---------------------------------------------------------------------------------
+
+    def _chosen(self, name: str, number: int, arguments: Sequence[str]) -> str:
+        """Returns one of the arguments; ``pick`` has the chance of the story, so that it is always the same."""
+        if not arguments:
+            return ""
+        seed = self._values.seed if name == "random" else self._values.story_seed
+        options = list(arguments) if len(arguments) > 1 else _options(arguments[0])
+        chance = Seeded(f"{seed}:{number}:{'::'.join(arguments)}")
+        return options[chance.randrange(len(options))]
 
     def _rolled(self, notation: str, number: int) -> str:
         notation = f"1d{notation}" if notation.isdecimal() else notation
@@ -346,41 +324,6 @@ class _Expansion:
         except CommandError:
             return ""
         return str(dice.roll(expression, Seeded(f"{self._values.seed}:{number}:{notation}")).total)
-
-
-def _kept_as(name: str, everywhere: bool) -> str:
-    """Returns what a variable is kept under; those for all stories are apart from the story's own."""
-    return f"{_GLOBAL}{key_of(name)}" if everywhere else key_of(name)
-
-
-def _appended(old: str, value: str) -> str:
-    """Returns a list in JSON with a value at its end, "" for what is no list."""
-    if not old.startswith("["):
-        return ""
-    try:
-        items = json.loads(old)
-    except ValueError:
-        return ""
-    return json.dumps([*items, value], ensure_ascii=False, separators=(",", ":"))
-
-
-def _compared(left: str, sign: str, right: str) -> bool:
-    a, b = _number(left), _number(right)
-    if a is not None and b is not None:
-        return {"==": a == b, "!=": a != b, ">": a > b, "<": a < b, ">=": a >= b, "<=": a <= b}[sign]
-    same = left.strip().casefold() == right.strip().casefold()
-    return same if sign == "==" else not same if sign == "!=" else False
-
-
-def _number(text: str) -> float | None:
-    found = re.fullmatch(r"\s*([+-]{0,2})(\d{1,15}(?:\.\d{1,6})?)\s*", text)
-    return None if found is None else float(found[2]) * (-1) ** found[1].count("-")
-
-
-def _written(number: float) -> str:
-    """Returns a number as ``_number`` reads it: in plain digits, as many as it counts exactly."""
-    number = round(max(-MACRO_NUMBER, min(number, MACRO_NUMBER)), 6)
-    return str(int(number)) if number == int(number) else f"{number:.6f}".rstrip("0")
 
 
 def _options(body: str) -> list[str]:
@@ -392,10 +335,6 @@ def _options(body: str) -> list[str]:
 
 def _times(argument: str) -> int:
     return min(int(argument[:4]), MACRO_REPEATS) if argument else 1
-
-
-def _capitalized(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _trimmed(text: str) -> str:

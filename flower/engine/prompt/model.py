@@ -47,7 +47,7 @@ class ChosenModel(Struct, frozen=True, kw_only=True):
 
 
 def thinking_room(context: int) -> int:
-    """Returns tokens that a small hidden request leaves for a model that thinks first, whatever it is told."""
+    """Returns tokens that a small hidden request leaves for a model that thinks first, whatever it is asked."""
     return min(limits.THINKING_TOKENS, context // 4)
 
 

@@ -23,7 +23,7 @@ from flower.engine.prompt.sections import (
 from flower.engine.provider.base import ChatMessage
 
 BREAK = "* * *"
-# Sections that say how to narrate: of no use to a model that does not do what it is told.
+# Sections that say how to narrate: of no use to a model that follows none.
 _INSTRUCTIONS = frozenset({"base rules", "content", "rule", "examples", "state updates"})
 _HEADS = (SCENE_HEAD, SCENARIO_HEAD)
 _KINDS = {f"- {LORE_KIND}": "", f"- {PRIVATE_KIND}": "", f"- {MEMORY_KIND}": "Earlier: "}
@@ -42,8 +42,8 @@ class StoryText(Struct, frozen=True):
 
 def premise(sections: Iterable[Section]) -> str:
     """Returns what the system message tells of the story, without what it asks of the narrator."""
-    told = [_told(section) for section in sections if section.name not in _INSTRUCTIONS]
-    return "\n\n".join(text for text in told if text)
+    texts = [_premise_of(section) for section in sections if section.name not in _INSTRUCTIONS]
+    return "\n\n".join(text for text in texts if text)
 
 
 def as_story(premise: str, messages: Sequence[ChatMessage]) -> str:
@@ -61,7 +61,7 @@ def as_story(premise: str, messages: Sequence[ChatMessage]) -> str:
     return "\n\n".join(parts) + ends
 
 
-def _told(section: Section) -> str:
+def _premise_of(section: Section) -> str:
     text = section.text.strip()
     match section.name:
         case "world":  # what follows its name is how to tell it

@@ -47,44 +47,46 @@ _CAUSES = {
 def _not_in_view(context: PromptContext, window_start: int | None) -> list[Hit]:
     """Returns what the model does not have in view: neither given with a line of the window nor said in it."""
     window = [m for m in context.path if window_start is None or m.id >= window_start]
-    given = {passage for m in window[:-1] for passage in m.extra.recalled_ids}
-    said = {m.id for m in window}
-    return [f for f in context.found if f.passage.id not in given and f.passage.message_id not in said]
+    earlier = {passage for m in window[:-1] for passage in m.extra.recalled_ids}
+    messages = {m.id for m in window}
+    return [
+        f for f in context.hits if f.passage.id not in earlier and f.passage.message_id not in messages
+    ]
 
 
 def _entries_not_in_view(context: PromptContext, window_start: int | None) -> tuple[Fired, ...]:
     """Returns the entries due with the line that were given with none that is in the window."""
     if not context.entries.with_line:
         return ()
-    given = {
+    earlier = {
         key
         for m in context.path[:-1]
         if window_start is None or m.id >= window_start
         for key in m.extra.entries
     }
-    return tuple(entry for entry in context.entries.with_line if entry_key(entry) not in given)
+    return tuple(entry for entry in context.entries.with_line if entry_key(entry) not in earlier)
 
 
 class Fresh(Struct, frozen=True):
-    """What the model does not have in view. ``known``: what it has of the current state."""
+    """What the model does not have in view. ``in_view``: what it has of the current state."""
 
-    found: list[Hit]
+    hits: list[Hit]
     recalled: str  # for everybody
     private: list[tuple[str, str]]  # notes of what one character alone knows, with the character's id
     tail: tuple[Section, ...]
-    known: tuple[Section, ...]
+    in_view: tuple[Section, ...]
     entries: tuple[Fired, ...] = ()  # of lorebooks
 
     @property
     def size(self) -> int:
-        return len(self.found) + len(self.tail) + len(self.entries)
+        return len(self.hits) + len(self.tail) + len(self.entries)
 
 
-NOTHING = Fresh(found=[], recalled="", private=[], tail=(), known=())
+NOTHING = Fresh(hits=[], recalled="", private=[], tail=(), in_view=())
 
 
 def _with_room(
-    entries: Sequence[Fired], found: list[Hit], counter: TokenCounter, room: int
+    entries: Sequence[Fired], hits: list[Hit], counter: TokenCounter, room: int
 ) -> tuple[tuple[Fired, ...], list[Hit]]:
     """Returns the entries, and the passages beside them, that a line has room for, each as a whole.
 
@@ -97,48 +99,48 @@ def _with_room(
             room -= size
             fitting.append(entry)
     if entries:
-        sizes = accumulate(counter.count(note_of(item)) for item in found)
-        found = [item for item, size in zip(found, sizes, strict=True) if size <= room]
-    return tuple(fitting), found
+        sizes = accumulate(counter.count(note_of(item)) for item in hits)
+        hits = [item for item, size in zip(hits, sizes, strict=True) if size <= room]
+    return tuple(fitting), hits
 
 
 def fresh_of(
     context: PromptContext, counter: TokenCounter, window_start: int | None, room: int
 ) -> Fresh:
     """Returns what goes with the newest line; ``room``: the tokens there are for passages and entries."""
-    entries, found = _with_room(
+    entries, hits = _with_room(
         _entries_not_in_view(context, window_start),
         _not_in_view(context, window_start),
         counter,
         room,
     )
-    given = [
+    earlier = [
         dict(m.extra.stands)
         for m in context.path[:-1]
         if m.role != "assistant" and (window_start is None or m.id >= window_start)
     ]
     direction = context.direction
-    tail, known = due(direction.tail, given, direction.note_every)
+    tail, in_view = due(direction.tail, earlier, direction.note_every)
     owners = {cast_scope(character.id): character.id for character in direction.knowing}
     alone = context.entries.private
     private = [
         *((alone[one.id.book], note_of_entry(one)) for one in entries if one.id.book in alone),
         *(
             (owners[item.passage.scope], note_of(item, private=True))
-            for item in found
+            for item in hits
             if item.passage.scope in owners
         ),
     ]
     shared = [
         *(note_of_entry(one) for one in entries if one.id.book not in alone),
-        *(note_of(item) for item in found if item.passage.scope not in owners),
+        *(note_of(item) for item in hits if item.passage.scope not in owners),
     ]
     return Fresh(
-        found=found,
+        hits=hits,
         recalled=with_notes("", shared),
         private=private,
         tail=tail,
-        known=known,
+        in_view=in_view,
         entries=entries,
     )
 
@@ -161,7 +163,7 @@ def record_of(
     notes = LineNotes(
         recalled=fresh.recalled,
         private=fresh.private,
-        recalled_ids=[item.passage.id for item in fresh.found],
+        recalled_ids=[item.passage.id for item in fresh.hits],
         entries=[entry_key(entry) for entry in fresh.entries],
         stands=[(section_key(section), section.text) for section in assembled.tail],
     )
@@ -186,14 +188,14 @@ def _manifest(
     model: ChosenModel, context: PromptContext, fresh: Fresh, assembled: Assembled, *, prefill: bool
 ) -> list[ManifestEntry]:
     """Returns the parts of a prompt as /why lists them."""
-    ids = {item.passage.id for item in fresh.found}
+    ids = {item.passage.id for item in fresh.hits}
     entries = context.entries
     again = {entry.id for entry in entries.with_line if entry not in fresh.entries}
     own = " (the speaker's own)" if context.direction.model == model.id else ""
     return [
         ManifestEntry("model", f"{model.id}{own}", 0),
         *assembled.manifest,
-        *(ManifestEntry(section.name, section.source, 0, IN_VIEW) for section in fresh.known),
+        *(ManifestEntry(section.name, section.source, 0, IN_VIEW) for section in fresh.in_view),
         *(rows_of_scripts(context.acted) if context.acted.scripts else ()),
         *rows_of(entries.fired, again),
         *(
@@ -203,7 +205,7 @@ def _manifest(
                 item.tokens,
                 reason(item) if item.passage.id in ids else f"{reason(item)}; {IN_VIEW}",
             )
-            for item in context.found
+            for item in context.hits
             if not prefill
         ),
         *(
@@ -273,7 +275,7 @@ def reason(item: Hit) -> str:
 
 
 def recall_event(
-    turn: str, found: Sequence[Hit], entries: LoreEntries = NO_ENTRIES, *, shared: bool = False
+    turn: str, hits: Sequence[Hit], entries: LoreEntries = NO_ENTRIES, *, shared: bool = False
 ) -> Recall:
     """Returns what the watchers of a story are shown of what was recalled for a turn.
 
@@ -294,11 +296,11 @@ def recall_event(
         RecallItem(
             kind=item.passage.kind,
             title=", ".join(item.passage.title.split("\n")).removeprefix(", "),
-            text="" if kept or (shared and item.passage.kind == "memory") else item.passage.text,
-            why=WHY_KEPT if kept else item.why,
+            text="" if secret or (shared and item.passage.kind == "memory") else item.passage.text,
+            why=WHY_KEPT if secret else item.why,
             similarity=round(item.similarity or 0.0, 3),
         )
-        for item, kept in zip(found, map(is_kept, found), strict=True)
+        for item, secret in zip(hits, map(is_kept, hits), strict=True)
     ]
     items = (*fired, *recalled)
     lore = sum(item.kind == "lore" for item in items)

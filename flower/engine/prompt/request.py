@@ -234,7 +234,7 @@ def _assemble(
     lines = [line_of(message, knowing) for message in inputs.context.path]
     recalled = with_notes(fresh.recalled, [note for _, note in fresh.private])
     insets, placed = direction.insets, entries.insets
-    if turn.continues:  # nothing may stand below the reply that goes on
+    if turn.continues:  # nothing may be below the reply that goes on
         insets, placed = (_moved(texts, lambda depth: max(depth, 0)) for texts in (insets, placed))
     if (
         not inputs.prefill and lines and lines[-1].role == "assistant"
@@ -259,7 +259,7 @@ def _assemble(
 
 
 def _moved(insets: Sequence[Inset], move: Callable[[int], int]) -> tuple[Inset, ...]:
-    """Returns texts at other depths; those that meet at one are in the order in which they stood."""
+    """Returns texts at other depths; those that meet at one are in the order in which they were."""
     falling = sorted(insets, key=lambda inset: -inset.depth)
     return tuple(replace(inset, depth=move(inset.depth)) for inset in falling)
 
@@ -298,6 +298,6 @@ def shorter(model: ChosenModel, refused: PreparedPrompt, error: ProviderError) -
     if error.used_tokens:
         counter = counter.calibrated(refused.assembled.tokens, error.used_tokens, exact=True)
     else:  # of what was asked for, which may have been far below the limit
-        asked = refused.assembled.tokens + refused.completion.max_tokens
-        limit = int(min(limit, asked) * SHRINK_SHARE)
+        tokens = refused.assembled.tokens + refused.completion.max_tokens
+        limit = int(min(limit, tokens) * SHRINK_SHARE)
     return replace(model, context_limit=limit, counter=counter)

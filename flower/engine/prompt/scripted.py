@@ -12,12 +12,17 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
+from flower.engine.assets import Assets
 from flower.engine.lorebook.book import Position
 from flower.engine.lorebook.outcome import Fired
+from flower.engine.prompt.direction import StoryRef, values_of
 from flower.engine.prompt.macros import Values, expand
 from flower.engine.scripts.apply import Runner, ScriptResult, ScriptText
 from flower.engine.scripts.script import Script, ScriptPlace, When
+from flower.engine.store import states, stories, tree
+from flower.engine.store.connection import Connection
 from flower.engine.store.extra import ManifestEntry
+from flower.engine.store.library import scripts
 from flower.engine.store.stories import Message
 
 __all__ = [
@@ -26,6 +31,7 @@ __all__ = [
     "ScriptRunner",
     "rows_of_scripts",
     "scripted_lore",
+    "scripted_page",
     "scripted_path",
     "shown_texts",
 ]
@@ -105,6 +111,28 @@ def shown_texts(
     changed = runner.run(scripts, texts, When.SHOWN, lambda text: expand(text, values), _key(values))
     pairs = zip(ended, changed.texts, strict=True)
     return {m.id: text for (_, m), text in pairs if text != m.content}
+
+
+def scripted_page(
+    db: Connection, assets: Assets, runner: Runner, story: StoryRef, before: int | None = None
+) -> tree.Page | None:
+    """Returns a page of a story as ``tree.page`` does, with what screens show in the place of other words."""
+    page = tree.page(db, story.session, before)
+    if page is None or not page.messages:
+        return page
+    steered = states.steering(db, story.session)
+    held = scripts.holding(db, (story.character_id, *steered.cast.members))
+    if not held:
+        return page
+    leaf = tree.active_leaf(db, story.session)
+    current = states.current_at(db, story.session, leaf, page.messages[-1].created)
+    character = assets.characters.get(story.character_id)
+    below = 0
+    if before is not None:
+        last = page.messages[-1].id
+        below = sum(number > last for number in stories.path_ids(db, leaf))
+    values = values_of(assets, story, current, character)
+    return replace(page, shown=shown_texts(runner, held, page.messages, values, below))
 
 
 def _text(message: Message, text: str, depth: int) -> ScriptText:

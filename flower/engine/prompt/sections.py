@@ -116,9 +116,9 @@ def with_notes(recalled: str, notes: Sequence[str]) -> str:
     return "\n".join((body, *notes, RECALLED_TAIL))
 
 
-def note_of(found: Hit, *, private: bool = False) -> str:
+def note_of(hit: Hit, *, private: bool = False) -> str:
     """Returns one recalled passage as a note. ``private``: only one character knows of it."""
-    passage = found.passage
+    passage = hit.passage
     kind = LORE_KIND if passage.kind == "lore" else MEMORY_KIND
     kind = PRIVATE_KIND if private else kind
     title = passage.title if passage.kind == "lore" else scene_of(passage.title)
@@ -186,16 +186,16 @@ def state_sections(
 
 
 def due(
-    sections_now: Sequence[Section], given: Sequence[Texts], note_every: int = 1
+    sections_now: Sequence[Section], earlier: Sequence[Texts], note_every: int = 1
 ) -> tuple[tuple[Section, ...], tuple[Section, ...]]:
     """Returns which sections have to be given with the newest line, and which still are in view.
 
-    ``given`` is what was given with each of the player's lines in view, oldest first, the newest line left
+    ``earlier`` is what was given with each of the player's lines in view, oldest first, the newest line left
     out. What no longer holds is taken back once.
     """
     now = {section_key(section): section for section in sections_now}
     before: dict[str, tuple[str, int]] = {}  # the last text given, and how many lines ago
-    for ago, texts in zip(range(len(given), 0, -1), given, strict=True):
+    for ago, texts in zip(range(len(earlier), 0, -1), earlier, strict=True):
         before.update({key: (text, ago) for key, text in texts.items()})
     again = {**AGAIN_LINES, "note": note_every}
     new: list[Section] = []
@@ -211,10 +211,10 @@ def due(
     return tuple(sorted(new, key=lambda section: section.priority)), tuple(sections)
 
 
-def _is(given: str, text: str) -> bool:
+def _is(earlier: str, text: str) -> bool:
     """Returns whether a text was given, if only with its middle cut out for want of room."""
-    start, cut, end = given.partition(CUT_MARK)
-    return given == text or (bool(cut) and text.startswith(start) and text.endswith(end))
+    start, cut, end = earlier.partition(CUT_MARK)
+    return earlier == text or (bool(cut) and text.startswith(start) and text.endswith(end))
 
 
 def section_key(section: Section) -> str:

@@ -1,6 +1,6 @@
 """The exact text of a request, for whoever wants to see what a model was sent. Pure.
 
-Reads the body of a request whatever API it is for: what is prompt stands as text under its role, everything
+Reads the body of a request whatever API it is for: what is prompt is text under its role, everything
 else as JSON. A request that went nowhere, such as the offline narrator's, is shown by its messages.
 """
 

@@ -43,22 +43,22 @@ def lines_to_cover(lines: Sequence[PromptLine], room: int, counter: TokenCounter
     ]
     if not is_filling(sum(sizes), room):
         return 0
-    kept = 0
+    uncovered = 0
     for index in range(len(lines) - 1, -1, -1):
-        kept += sizes[index]
-        if kept > room * KEPT_SHARE:
+        uncovered += sizes[index]
+        if uncovered > room * KEPT_SHARE:
             return index + 1
     return 0
 
 
 def summary_prompt(
-    before: str, lines: Sequence[PromptLine], asked: str = ""
+    before: str, lines: Sequence[PromptLine], own_task: str = ""
 ) -> tuple[ChatMessage, ...]:
     """Returns the messages that ask a model to bring the record up to date.
 
-    ``asked``: how to write it, in the player's own words, instead of ours.
+    ``own_task``: how to write it, in the player's own words, instead of ours.
     """
-    task = OWN_TASK.format(asked=asked.rstrip(". ")) if asked else TASK
+    task = OWN_TASK.format(asked=own_task.rstrip(". ")) if own_task else TASK
     story = "\n\n".join(
         f"{'The player' if line.role == 'user' else 'The narrator'}: {line.content[:LINE_CHARS]}"
         for line in lines

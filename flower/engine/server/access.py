@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from flower.engine.server.forwarded import Proxies
-from flower.engine.sessions.program import GUEST, OWNER, STRANGER, TRUSTED
+from flower.engine.sessions.rights import GUEST, OWNER, STRANGER, TRUSTED
 from flower.engine.store.users import User, parts
 
 TOKEN_FREE_TRIES = 3  # wrong ones in a row before waiting begins: people mistype

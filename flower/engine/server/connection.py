@@ -18,8 +18,7 @@ from flower.engine.commands import dispatch
 from flower.engine.server.relay import NORMAL, POLICY, RESTART, Hop, Socket
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.outbox import Outbox, Resync
-from flower.engine.sessions.program import STRANGER
-from flower.engine.sessions.rights import Visitor
+from flower.engine.sessions.rights import STRANGER, Visitor
 from flower.engine.sessions.session import HOME_OWNER, Client
 from flower.errors import ElsewhereError, FlowerError, ProtocolError
 from flower.protocol.codec import Encoder, decode_prompt

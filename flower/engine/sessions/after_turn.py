@@ -17,9 +17,10 @@ from flower.engine.game.clocks import Now
 from flower.engine.game.proposals import Proposed
 from flower.engine.game.state import StoryState, shown_rows
 from flower.engine.prompt.context import around
+from flower.engine.prompt.scripted import scripted_page
 from flower.engine.prompt.turn_input import Services
 from flower.engine.recall.base import memory_scope
-from flower.engine.sessions import shown_page, snapshot
+from flower.engine.sessions import snapshot
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import FinishedReply, Session
 from flower.engine.store import branches, states, stories, streaming_text
@@ -58,11 +59,13 @@ class AfterTurn:
         """Shows the end of a story again if scripts show it otherwise than it streamed."""
         services = self._runtime.services
         try:
-            page = await services.database.read(shown_page.changed_page, services, session)
+            page = await services.database.read(
+                scripted_page, services.assets, services.scripts, session.story
+            )
         except StoreError as error:  # the words as they came are on the screen
             log.warning("session=%s: its scripts could not be read: %s", session.id, error)
             return
-        if page is not None and session.reply is None:
+        if page is not None and page.shown and session.reply is None:
             session.publish(snapshot.chat_history(session, page, None))
 
     # --- memories -------------------------------------------------------------------------------
@@ -144,7 +147,7 @@ class AfterTurn:
 # --- What follows from a reply that has ended: proposed changes of the state sheet, clocks that ticked.
 #
 # Runs before the next line of the story is taken, so that its prompt sees the new state. Never fails a
-# reply: what cannot be done is told to the watchers, and the story goes on.
+# reply: the watchers are notified of what cannot be done, and the story goes on.
 
 
 async def settle(services: Services, session: Session, finished: FinishedReply, now: float) -> None:

@@ -57,42 +57,41 @@ class Allowances:
 
         ``model``: it asks a model; ``story``: it begins a story.
         """
-        known = await self._database.read(allowances.allowance, user, self._now())
-        most = known.limits
+        allowance = await self._database.read(allowances.allowance, user, self._now())
+        most = allowance.limits
         if most.prompts is not None:
             self._count_prompt(user, most.prompts)
-        if story and most.stories is not None and known.stories >= most.stories:
+        if story and most.stories is not None and allowance.stories >= most.stories:
             raise CommandError(
-                f"You have {known.stories} stories, trash included, and may have {most.stories}; a story that"
+                f"You have {allowance.stories} stories, trash included, and may have {most.stories}; a story that"
                 " was deleted is gone after a month."
             )
         if model or story:
-            _check_day(known)
+            _check_day(allowance)
             await self._check_disk(user, name, most.disk)
 
     async def check_library(self, user: int, name: str) -> None:
         """Raises ``CommandError`` when a user's library or disk is full, before something new comes into it."""
-        known = await self._database.read(allowances.limits_of, user)
+        most = await self._database.read(allowances.limits_of, user)
         has = await self._database.read(own_assets.count, user)
-        most = known.most_own
-        if has >= most:
+        if has >= most.most_own:
             raise CommandError(
-                f"You have {has} characters, worlds, rules and lorebooks of your own; {most} is the most."
+                f"You have {has} characters, worlds, rules and lorebooks of your own; {most.most_own} is the most."
             )
-        await self._check_disk(user, name, known.disk)
+        await self._check_disk(user, name, most.disk)
 
     async def check_import(self, user: int, name: str) -> None:
         """Raises ``CommandError`` when a user may bring no file now; what is in it is counted when it is known."""
         await self.check(user, name, model=False)
-        known = await self._database.read(allowances.limits_of, user)
-        if known.library == 0 and known.stories == 0:
+        most = await self._database.read(allowances.limits_of, user)
+        if most.library == 0 and most.stories == 0:
             raise CommandError("A guest brings no files; whoever keeps this home can make you a user.")
-        await self._check_disk(user, name, known.disk)
+        await self._check_disk(user, name, most.disk)
 
     async def check_disk(self, user: int, name: str) -> None:
         """Raises ``CommandError`` when a user has filled what they may, before a file of theirs is written."""
-        known = await self._database.read(allowances.limits_of, user)
-        await self._check_disk(user, name, known.disk)
+        most = await self._database.read(allowances.limits_of, user)
+        await self._check_disk(user, name, most.disk)
 
     def _count_prompt(self, user: int, most: int) -> None:
         now, before = trio.current_time(), self._prompts.setdefault(user, deque())
@@ -145,10 +144,10 @@ class Allowances:
         if not user:
             return True
         try:
-            known = await self._database.read(allowances.allowance, user, self._now())
-            _check_day(known)
-            if known.limits.prompts is not None:
-                self._count_prompt(user, known.limits.prompts // 2)
+            allowance = await self._database.read(allowances.allowance, user, self._now())
+            _check_day(allowance)
+            if allowance.limits.prompts is not None:
+                self._count_prompt(user, allowance.limits.prompts // 2)
         except (CommandError, StoreError) as error:
             log.debug("nothing is done ahead for user %d: %s", user, error)
             return False
@@ -161,11 +160,11 @@ class Allowances:
             log.warning("what a user used is not counted: %s", error)
 
 
-def _check_day(known: Allowance) -> None:
-    most = known.limits
-    if most.tokens is not None and known.tokens >= most.tokens:
+def _check_day(allowance: Allowance) -> None:
+    most = allowance.limits
+    if most.tokens is not None and allowance.tokens >= most.tokens:
         raise CommandError(f"You have used the {most.tokens} tokens of a day; {TOMORROW}.")
-    if most.cost is not None and known.cost >= most.cost:
+    if most.cost is not None and allowance.cost >= most.cost:
         raise CommandError(f"You have used the {most.cost:g} USD of a day; {TOMORROW}.")
 
 

@@ -1,7 +1,7 @@
 """Worlds, characters and rules of one engine, written as files of its home and in effect at once.
 
 Whoever edits holds ``one_at_a_time`` from looking at what is there until the new one is written, so that of two
-clients who change the same thing the second is told. Nothing outside the home's ``assets`` folder is ever written:
+clients who change the same thing the second is notified. Nothing outside the home's ``assets`` folder is ever written:
 what comes with Flower is copied there under its id, and is back when that file is gone.
 """
 
@@ -108,6 +108,6 @@ class AssetEdits:
         self._use(assets, lambda seen: State(available_rules=snapshot.rule_options(seen)))
 
     def _use(self, assets: Assets, made: Callable[[Assets], State]) -> None:
-        known = self._libraries.added_to(assets)
-        self._runtime.services = replace(self._runtime.services, assets=known)
+        whole = self._libraries.added_to(assets)
+        self._runtime.services = replace(self._runtime.services, assets=whole)
         self._imports.tell_everybody(made)

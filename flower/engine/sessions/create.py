@@ -1,4 +1,4 @@
-"""How a story begins: in a world, with its greeting, told to the player's persona."""
+"""How a story begins: in a world, with its greeting, said to the player's persona."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ class Drain:
             await self._database.drain()
             other = await self._database.elsewhere()
         except StoreError as error:
-            log.warning("the other engines are not told: %s", error)
+            log.warning("the other engines are not notified: %s", error)
         with trio.move_on_after(DRAIN_S):
             while self._send_away(other) or self._turns.running:  # noqa: ASYNC110 - many things end
                 await trio.sleep(DRAIN_POLL_S)

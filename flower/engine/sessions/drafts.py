@@ -1,31 +1,31 @@
-"""Drafts of the player's next line, written by the model when the player asks for one.
+"""Drafts that the player's model writes when they ask for one: of their next line, and of a character from a few words.
 
-A draft is no part of the story: it goes to the one client that asked, as text to change and send.
-Runs beside the turns, one at a time for a client.
+A draft is no part of any story and is stored nowhere: it goes to the one client that asked, as text to change and send.
+Runs beside the turns, one at a time for a client, with a deadline and a bound.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import trio
 
 from flower import limits
+from flower.engine.forms import drafted
 from flower.engine.prompt.assemble import PromptLine, assemble
 from flower.engine.prompt.direction import StoryRef, direct
 from flower.engine.prompt.model import ChosenModel, settings_of, thinking_room
 from flower.engine.prompt.request import line_of
 from flower.engine.prompt.turn_input import Services
 from flower.engine.provider.answers import short_text
-from flower.engine.provider.base import Completion
+from flower.engine.provider.base import ChatMessage, Completion
 from flower.engine.provider.capabilities import Composing
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.reply_watch import LoopGuard
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Client, Session
-from flower.engine.sessions.side_requests import side_stream
-from flower.engine.sessions.side_tasks import SideTasks
+from flower.engine.sessions.side_work import SideTasks, side_stream
 from flower.engine.store import states, stories
 from flower.errors import CommandError
 from flower.protocol.messages import State
@@ -130,3 +130,56 @@ def cleaned(text: str) -> str:
     if len(text) > 1 and text[0] in '"“' and text[-1] in '"”' and '"' not in text[1:-1]:
         text = text[1:-1].strip()
     return text[:DRAFT_CHARS]
+
+
+# --- characters -------------------------------------------------------------------------------------
+
+CHARACTER_TOKENS = 900  # of a draft: a page
+IDEA_CHARS = 500
+
+Done = Callable[[Mapping[str, str]], None]
+
+
+class CharacterDrafts:
+    """Begins drafts; ``tasks`` are those under way."""
+
+    def __init__(self, runtime: Runtime, models: ModelSelector, nursery: trio.Nursery) -> None:
+        self._runtime = runtime
+        self._models = models
+        self.tasks = SideTasks(nursery, kind="draft", deadline_s=DRAFT_DEADLINE_S)
+
+    def begin(self, client: Client, idea: str, done: Done) -> None:
+        """Lets the client's model draft a character; ``done`` gets the texts of its fields.
+
+        A draft that was under way for the client ends. Raises ``CommandError`` with a narrator that cannot,
+        ``ProviderError`` for an unknown model.
+        """
+        model, _ = self._models.select(self._models.story_model(client.chosen))
+        if isinstance(model.provider, Composing):  # it makes up no people
+            raise CommandError(
+                "The offline narrator cannot draft characters; choose a model with /model, or write one"
+                " yourself: /character new."
+            )
+        self.tasks.begin(client, "draft", partial(self._draft, client, idea[:IDEA_CHARS], model, done))
+
+    async def _draft(self, client: Client, idea: str, model: ChosenModel, done: Done) -> None:
+        client.notify(f"Drafting {idea}; /cancel stops it …")
+        fields = drafted.parsed(await self._written(client, idea, model), idea)
+        if fields:
+            done(fields)
+        else:
+            client.notify("✗ No draft: the model wrote nothing.")
+
+    async def _written(self, client: Client, idea: str, model: ChosenModel) -> str:
+        services = self._runtime.services
+        context = model.context_tokens(services.context_tokens)
+        completion = Completion(
+            model=model.name,
+            messages=(ChatMessage("user", drafted.ASK.format(idea=idea)),),
+            max_tokens=min(CHARACTER_TOKENS, context // 2) + thinking_room(context),
+            context_tokens=context,
+            params=services.params,
+            quiet=True,
+        )
+        async with side_stream(self._runtime, client.chosen.client, model, completion) as pieces:
+            return await short_text(pieces, drafted.MOST_CHARS, LoopGuard)

@@ -12,8 +12,9 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from msgspec import Struct
 
+from flower.engine.prompt.scripted import scripted_page
 from flower.engine.prompt.turn_input import Services
-from flower.engine.sessions import shown_page, snapshot
+from flower.engine.sessions import snapshot
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import GrowingReply, Session
 from flower.engine.sessions.turn_outcome import reply_begun
@@ -127,7 +128,7 @@ def _show(session: Session, seen: StoryEnd) -> None:
 
 
 def _seen(db: Connection, services: Services, session: Session) -> StoryEnd:
-    page = shown_page.page(db, services, session)
+    page = scripted_page(db, services.assets, services.scripts, session.story)
     if page is None:
         raise CommandError("This story is in the trash; /session restore takes it back.")
     start = session.window_start

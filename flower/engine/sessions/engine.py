@@ -27,24 +27,21 @@ from flower.engine.recall.folders import Folders
 from flower.engine.sessions import create, snapshot
 from flower.engine.sessions.allowances import Allowances
 from flower.engine.sessions.asset_edits import AssetEdits
-from flower.engine.sessions.character_drafts import CharacterDrafts
 from flower.engine.sessions.create import WorldLore
 from flower.engine.sessions.departures import Drain, HeapTrimmer, UserWatch
-from flower.engine.sessions.drafts import Drafts
+from flower.engine.sessions.drafts import CharacterDrafts, Drafts
 from flower.engine.sessions.edits import Edits
 from flower.engine.sessions.fetches import Fetches
 from flower.engine.sessions.imports import Imports
 from flower.engine.sessions.metrics import Metrics
-from flower.engine.sessions.open_stories import OpenStories
+from flower.engine.sessions.open_stories import OpenStories, StoryList
 from flower.engine.sessions.outbox import Outbox
 from flower.engine.sessions.own_libraries import OwnLibraries
-from flower.engine.sessions.program import STRANGER, Program, one_problem
 from flower.engine.sessions.recap import Recaps
-from flower.engine.sessions.rights import Visitor
+from flower.engine.sessions.rights import STRANGER, Program, Visitor, one_problem
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import HOME_OWNER, Answers, Client, Session
-from flower.engine.sessions.side_tasks import SideTasks
-from flower.engine.sessions.story_list import StoryList
+from flower.engine.sessions.side_work import SideTasks
 from flower.engine.sessions.tables import Tables
 from flower.engine.sessions.turn_outcome import TurnOutcome
 from flower.engine.sessions.turns import Turns
@@ -230,7 +227,7 @@ class Engine:
             client.notify(f"✗ {one_problem(problems)}")
 
     def problems_for(self, client: Client) -> tuple[str, ...]:
-        """Returns the problems that a client is told: the files are the home owner's business."""
+        """Returns the problems that a client is sent: the files are the home owner's business."""
         return () if client.visitor.id else self.problems()
 
     def problems(self) -> tuple[str, ...]:
@@ -269,7 +266,7 @@ class Engine:
         user = client.visitor.id
         listed = await self.services.database.read(stories.sessions, user=user)
         active = await self.active_rules(client)
-        shown = structs.replace(client.chosen, rules=active, client=client.name)
+        selection = structs.replace(client.chosen, rules=active, client=client.name)
         services = self.services
         more = await services.database.read(quick_replies.listed, QUICK_REPLIES_READ)
         ready = (*services.quick_replies, *snapshot.quick_replies_of(more))
@@ -278,7 +275,7 @@ class Engine:
                 self.assets_for(client),
                 self.registry,
                 listed,
-                shown,
+                selection,
                 quick_replies=ready[: max(limits.QUICK_REPLIES, len(services.quick_replies))],
                 commands=self._commands,
                 problems=self.problems_for(client),
@@ -379,7 +376,7 @@ class Engine:
                 await self.tables.end_turn(session, client.visitor.id)
 
     async def stop(self) -> None:
-        """Ends every turn, saved and told as interrupted, and tells the clients."""
+        """Ends every turn, saved and announced as interrupted, and tells the clients."""
         await self.turns.stop(self.stories.sessions)
         for client in self.clients:
             client.notify("✗ The engine is stopping.", State(status="stopping"))

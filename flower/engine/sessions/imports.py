@@ -1,4 +1,4 @@
-"""Imported characters of one engine: kept at hand, added to as files come, told to every client."""
+"""Imported characters of one engine: kept at hand, added to as files come, sent to every client."""
 
 from __future__ import annotations
 
@@ -81,13 +81,13 @@ class Imports:
                 self.tell_user(number)
             if user not in ("", "0"):
                 return
-            found = await self._runtime.services.database.read(_everybody)
+            rows = await self._runtime.services.database.read(_everybody)
         except StoreError as error:
             log.warning("the imported characters could not be read: %s", error)
             return
-        for character_id in self.imported.briefs.keys() - {one.brief.id for one in found}:
+        for character_id in self.imported.briefs.keys() - {one.brief.id for one in rows}:
             self.imported.drop(character_id)
-        for stored in found:
+        for stored in rows:
             self.imported.put(stored.brief, stored.packed)
         self._announce()
 
@@ -168,10 +168,10 @@ class Imports:
 
 
 def _by_user(clients: Iterable[Client]) -> Iterable[tuple[int, list[Client]]]:
-    found: dict[int, list[Client]] = {}
+    by_user: dict[int, list[Client]] = {}
     for client in clients:
-        found.setdefault(client.visitor.id, []).append(client)
-    return found.items()
+        by_user.setdefault(client.visitor.id, []).append(client)
+    return by_user.items()
 
 
 def _everybody(db: Connection) -> list[characters.Stored]:

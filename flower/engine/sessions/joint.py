@@ -86,21 +86,21 @@ class Joint:
 
     def _open(self, held: str) -> bool:
         """Returns whether what came may go on as the end of the old text, or its first word is not over."""
-        said = held.lstrip()
+        words = held.lstrip()
         if len(held) < (_HELD_AFTER_END if self._ended else _HELD_CHARS) and (
-            not said or said.rstrip() in self._tail
+            not words or words.rstrip() in self._tail
         ):
             return True
-        first = _FIRST_WORD.match(said)
-        return first is not None and first.end() == len(said) and len(said) < REPEATED_CHARS
+        first = _FIRST_WORD.match(words)
+        return first is not None and first.end() == len(words) and len(words) < REPEATED_CHARS
 
     def _join(self, text: str) -> str:
-        said = text.lstrip()
-        repeated = _repeated(self._tail, said)
-        if repeated and (said[repeated:].strip() or not self._ended):
-            return said[repeated:]
-        if said != text:  # it brought its own white space
-            return said if self._before[-1].isspace() else text
+        words = text.lstrip()
+        repeated = _repeated(self._tail, words)
+        if repeated and (words[repeated:].strip() or not self._ended):
+            return words[repeated:]
+        if words != text:  # it brought its own white space
+            return words if self._before[-1].isspace() else text
         return f" {text}" if self._space_due(text) else text
 
     def _space_due(self, text: str) -> bool:
@@ -121,30 +121,30 @@ class Joint:
         if start[0].isupper() and not end.isupper():
             return False
 
-        def known(word: str) -> bool:
+        def is_word(word: str) -> bool:
             return word.lower() in self._known or word.lower() in _COMMON
 
-        whole_before = len(_WORDS.findall(self._before)) > 1 and known(end)
-        if known(end + start):
-            return not (known(start) and whole_before)
-        if whole_before or known(start):
+        whole_before = len(_WORDS.findall(self._before)) > 1 and is_word(end)
+        if is_word(end + start):
+            return not (is_word(start) and whole_before)
+        if whole_before or is_word(start):
             return False
         return len(end) <= _FRAGMENT or len(start) <= _ENDING
 
 
-def _repeated(before: str, said: str) -> int:
-    """Returns how many characters at the start of ``said`` are the end of ``before`` once more.
+def _repeated(before: str, text: str) -> int:
+    """Returns how many characters at the start of ``text`` are the end of ``before`` once more.
 
     Whole words of it, or the beginning of the word that was cut, which is said again as a whole.
     """
-    for size in range(min(len(before), len(said)), 0, -1):
-        if said[size - 1] != before[-1] or not before.endswith(said[:size]):
+    for size in range(min(len(before), len(text)), 0, -1):
+        if text[size - 1] != before[-1] or not before.endswith(text[:size]):
             continue
         start = len(before) - size
-        at_word = start == 0 or not (before[start - 1].isalnum() and said[0].isalnum())
+        at_word = start == 0 or not (before[start - 1].isalnum() and text[0].isalnum())
         if not at_word:
             continue
-        goes_on = size < len(said) and said[size].isalpha() and said[size - 1].isalpha()
+        goes_on = size < len(text) and text[size].isalpha() and text[size - 1].isalpha()
         if size >= (2 if goes_on else _REPEATED_LEAST) or size == len(before):
             return size
     return 0

@@ -1,19 +1,25 @@
-"""The stories that are open, and who watches which.
+"""The stories of an engine: which are open and who watches which, and the list of all that every client has.
 
 Owns the open sessions: a story is opened when its first client comes, and dropped when nobody watches it and nothing
 runs in it any more. Several engines may share the database: only one of them plays a story, and who comes to another
 is sent there.
+
+Keeps the list fresh, however many stories begin or end at once. It grows with the stories and goes to every client:
+sent for each change, a hundred clients that begin a story at the same moment would cost ten thousand lists, in the way
+of their first words. Each gets the stories that its user may see; those of one user are read once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import logging
+from collections.abc import Callable, Collection, Iterable
 
 import trio
 from msgspec import structs
 
+from flower.engine.prompt.scripted import scripted_page
 from flower.engine.recall.base import memory_scope
-from flower.engine.sessions import rights, shown_page, snapshot
+from flower.engine.sessions import rights, snapshot
 from flower.engine.sessions.create import WorldLore
 from flower.engine.sessions.own_libraries import OwnLibraries
 from flower.engine.sessions.rights import StoryRole
@@ -23,9 +29,14 @@ from flower.engine.sessions.tables import Tables
 from flower.engine.sessions.turn_outcome import interrupted
 from flower.engine.sessions.turns import Turns
 from flower.engine.store import prompts, selections, stories, trash, tree
+from flower.engine.store.connection import Store
+from flower.engine.tasks import guarded
 from flower.errors import ElsewhereError, StoreError
-from flower.protocol.messages import ErrorEvent, ErrorMeta, State
+from flower.protocol.messages import ErrorEvent, ErrorMeta, SessionOption, State, SystemUpdate
 
+log = logging.getLogger(__name__)
+
+LIST_INTERVAL_S = 1.0  # the list of stories goes to every client, at most so often
 COME_BACK_S = 20.0  # after an engine has died, its clients are with another one
 
 
@@ -68,11 +79,11 @@ class OpenStories:
             return
         session, opened, role = self._sessions.get(session_id), None, StoryRole.OWNER
         if session is None or session.owner != client.visitor.id:
-            found = await self._database.read(rights.visible_story, client.visitor.id, session_id)
-            if found is None:
+            visible = await self._database.read(rights.visible_story, client.visitor.id, session_id)
+            if visible is None:
                 client.chosen = structs.replace(client.chosen, session_id="")
                 return
-            _, role = found
+            _, role = visible
             session = self._sessions.get(session_id)
         if session is None:
             try:
@@ -104,8 +115,8 @@ class OpenStories:
         session = client.session
         if session is None or trio.current_time() - session.opened_at > COME_BACK_S:
             return
-        if client.chosen.client not in session.told_ended:
-            session.told_ended.add(client.chosen.client)
+        if client.chosen.client not in session.knows_ended:
+            session.knows_ended.add(client.chosen.client)
             for event in session.ended_elsewhere:
                 client.send(event)
 
@@ -124,11 +135,11 @@ class OpenStories:
 
     async def _look_again(self, client: Client, session: Session) -> None:
         """Lets a client go whose seat was taken while the story was opened for it."""
-        found = await self._database.read(rights.visible_story, client.visitor.id, session.id)
+        visible = await self._database.read(rights.visible_story, client.visitor.id, session.id)
         if client.session is not session:
             return
-        if found is not None:
-            client.role = found[1]
+        if visible is not None:
+            client.role = visible[1]
             return
         client.chosen = structs.replace(client.chosen, session_id="")
         self.leave(client)
@@ -197,7 +208,8 @@ class OpenStories:
         """Sends a page of a story: its end, or what is above message ``before``."""
         while True:
             reply = session.reply
-            page = await self._database.read(shown_page.page, self._runtime.services, session, before)
+            assets, runner = self._runtime.services.assets, self._runtime.services.scripts
+            page = await self._database.read(scripted_page, assets, runner, session.story, before)
             if page is None:
                 return
             if session.reply is reply:  # else a reply began or ended meanwhile, and the page is old
@@ -206,3 +218,55 @@ class OpenStories:
         client.send(snapshot.chat_history(session, page, before))
         if session.shared and before is None:
             await self._tables.tell(client)
+
+
+# --- the list of stories ------------------------------------------------------------------------------
+
+
+async def lists_for(database: Store, clients: Iterable[Client]) -> dict[int, tuple[SessionOption, ...]]:
+    """Returns the stories that each of the clients' users may see, by user. Raises ``StoreError``."""
+    return {
+        user: snapshot.session_options(await database.read(stories.sessions, user=user))
+        for user in {client.visitor.id for client in clients}
+    }
+
+
+class StoryList:
+    """Tells ``clients`` which stories there are, at most once in ``LIST_INTERVAL_S``."""
+
+    def __init__(self, database: Store, clients: Collection[Client], nursery: trio.Nursery) -> None:
+        self._database = database
+        self._clients = clients
+        self._nursery = nursery
+        self._changed = False
+        self._publishing = False
+
+    def changed(self) -> None:
+        """Notes that stories came, went or changed their names; clients get them soon."""
+        self._changed = True
+        if not self._publishing:
+            self._publishing = True
+            self._nursery.start_soon(guarded, "the list of stories", self._publish)
+
+    async def _publish(self) -> None:
+        try:
+            while self._changed:
+                self._changed = False
+                await self._publish_once()
+                await trio.sleep(LIST_INTERVAL_S)
+        finally:
+            self._publishing = False
+
+    async def _publish_once(self) -> None:
+        try:
+            listed = await lists_for(self._database, self._clients)
+        except StoreError as error:  # whoever meets it next reads of it
+            log.warning("the list of stories could not be read: %s", error)
+            return
+        events = {
+            user: SystemUpdate("", State(available_sessions=options))
+            for user, options in listed.items()
+        }
+        for client in self._clients:
+            if client.visitor.id in events:  # else it came meanwhile, and has its list
+                client.send(events[client.visitor.id])

@@ -91,8 +91,8 @@ class OwnLibraries:
         )
 
     def _let_go(self) -> None:
-        kept = self._in_use()
-        for user in [one for one in self._read if one not in kept]:
+        in_use = self._in_use()
+        for user in [one for one in self._read if one not in in_use]:
             if len(self._read) <= KEPT:
                 return
             del self._read[user]
@@ -141,10 +141,10 @@ class OwnLibraries:
         self.of(user).characters.imported.drop(asset.id)
         return False
 
-    def put_imported(self, user: int, found: Iterable[Stored]) -> None:
+    def put_imported(self, user: int, imported: Iterable[Stored]) -> None:
         """Takes over the cards that a user has imported."""
         if user in self._read:
-            for stored in found:
+            for stored in imported:
                 self.of(user).characters.imported.put(stored.brief, stored.packed)
 
     def _written(self, user: int, kind: str) -> dict[str, Any]:
@@ -153,8 +153,8 @@ class OwnLibraries:
             written = mine.characters.written
             assert isinstance(written, dict)
             return written
-        found: dict[str, Any] = getattr(mine, kind)
-        return found
+        assets: dict[str, Any] = getattr(mine, kind)
+        return assets
 
 
 def _shared(kind: Mapping[str, Any]) -> Mapping[str, Any]:

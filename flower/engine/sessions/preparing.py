@@ -29,7 +29,7 @@ from flower.engine.sessions import suggestions
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Session
-from flower.engine.sessions.side_requests import side_stream
+from flower.engine.sessions.side_work import side_stream
 from flower.engine.store import selections
 from flower.errors import FlowerError
 from flower.protocol.messages import State, SystemUpdate
@@ -119,9 +119,9 @@ class Preparer:
     async def _prepare_suggestions(self, session: Session, selection: selections.Selection) -> None:
         if not await self._may(selection):
             return
-        asked = await suggestions.request_of(self._runtime, self._models, selection, session)
+        request = await suggestions.request_of(self._runtime, self._models, selection, session)
         most = suggestions.SUGGESTIONS_CHARS
-        await self._keep(session, asked.model, asked.completion, most, selection.client)
+        await self._keep(session, request.model, request.completion, most, selection.client)
 
     async def _keep(
         self,
@@ -141,10 +141,10 @@ class Preparer:
         with trio.CancelScope(deadline=trio.current_time() + PREPARE_DEADLINE_S) as scope:
             self._scope = scope
             try:
-                asked = await suggestions.request_of(self._runtime, self._models, selection, session)
-                short = replace(asked.completion, max_tokens=1)
+                request = await suggestions.request_of(self._runtime, self._models, selection, session)
+                short = replace(request.completion, max_tokens=1)
                 async with side_stream(
-                    self._runtime, selection.client, asked.model, short, tries=1
+                    self._runtime, selection.client, request.model, short, tries=1
                 ) as pieces:
                     async for _ in pieces:
                         pass

@@ -19,7 +19,7 @@ from flower.text import first_sentence
 RECAP_AFTER_S = 24 * 3600.0  # a story resumed later than this begins with what happened
 RECAP_SENTENCE_CHARS = 220
 
-_MESSAGES_READ = 40  # what is told over is the last of them that was more than a look
+_MESSAGES_READ = 40  # what is said again is the last of them that was more than a look
 
 
 class Recaps:
@@ -27,7 +27,7 @@ class Recaps:
 
     def __init__(self, database: Store) -> None:
         self._database = database
-        self._last_played: dict[str, float] = {}  # by story that was told over: when, then
+        self._last_played: dict[str, float] = {}  # by story whose end was said again: when, then
 
     async def tell_once(self, client: Client, now: float) -> None:
         """Tells it of the story that a client watches, once until that is played again."""
@@ -77,11 +77,11 @@ def recap(title: str, rested_s: float, path: Sequence[Message]) -> str:
     from flower.engine.offline import summary  # who never rests a day never loads it
 
     replies = [m for m in path if m.role == "assistant" and m.content.strip()]
-    said = [m for m in path if m.role == "user"]
-    if not replies or not said:
+    lines = [m for m in path if m.role == "user"]
+    if not replies or not lines:
         return ""
     recap = summary.recap(_spoken(path))
-    done = recap or f"You: {first_sentence(said[-1].content, RECAP_SENTENCE_CHARS)}"
+    done = recap or f"You: {first_sentence(lines[-1].content, RECAP_SENTENCE_CHARS)}"
     last = first_sentence(replies[-1].content, RECAP_SENTENCE_CHARS)
     return f"Previously in {title}, {ago(rested_s)}:\n\n{done}\n\nIn the end: {last}"
 

@@ -16,6 +16,10 @@ from flower import limits
 
 LOOP_REPLIES = 3  # replies with the same sentence, of so many:
 LOOP_REPLIES_READ = 5
+STILL_ALIKE = (
+    "✗ This model says the same sentence in one reply after the other, also with another sampler."
+    " /edit takes it out of the story, /model chooses another model."
+)
 _PROBE = 24  # characters whose return is looked for
 _LOOK_EVERY = 200  # characters
 _PERIODS = 12  # distances tried at one look
@@ -25,11 +29,33 @@ _PHRASE_WORDS = 3  # different ones in a repeated text; fewer may be laughter, a
 _NO_LETTERS = re.compile(r"[\W\d_]+")
 
 
+class ReplyWatch:
+    """Reads a reply as it grows, for both: ``in_loop``, and ``phrase``, the first banned one in it, or ""."""
+
+    def __init__(self, banned: Sequence[str]) -> None:
+        self.phrase = ""
+        self._loops = LoopGuard()
+        self._banned = BannedPhrases(banned)
+
+    @property
+    def in_loop(self) -> bool:
+        return self._loops.in_loop
+
+    def feed(self, text: str) -> int | None:
+        """Returns how many characters of what was read are worth keeping; None while it goes on well."""
+        self.phrase = self.phrase or self._banned.feed(text)
+        return self._loops.feed(text)
+
+    def end(self) -> None:
+        """Looks at the end of the reply, where nothing more comes."""
+        self.phrase = self.phrase or self._banned.end()
+
+
 class LoopGuard:
-    """Reads a reply as it grows; ``found``: it goes round in circles."""
+    """Reads a reply as it grows; ``in_loop``: it goes round in circles."""
 
     def __init__(self) -> None:
-        self.found = False
+        self.in_loop = False
         self._tail = ""
         self._length = 0
         self._looked = 0
@@ -53,7 +79,7 @@ class LoopGuard:
             worth = self._again_and_again()
         if worth is None:
             worth = self._same_sentence()
-        self.found = worth is not None
+        self.in_loop = worth is not None
         return worth
 
     def _nothing_more(self) -> int | None:
@@ -106,11 +132,11 @@ class LoopGuard:
             return None
         if len({sentence for sentence, _ in self._recent}) > limits.LOOP_SENTENCES_FEW:
             return None
-        said: set[str] = set()
+        earlier: set[str] = set()
         for sentence, place in self._recent:
-            if sentence in said:
+            if sentence in earlier:
                 return place
-            said.add(sentence)
+            earlier.add(sentence)
         return None
 
     def _mostly(self, sentence: str, places: list[int], end: int) -> bool:
@@ -126,8 +152,8 @@ def _enough(unit: str) -> int:
     return max(limits.LOOP_PHRASE_CHARS, limits.LOOP_TIMES * len(unit))
 
 
-def told_too_often(replies: Sequence[str]) -> str:
-    """Returns a sentence that is in ``LOOP_REPLIES`` of the last replies, newest last, as it was told; else ""."""
+def shared_sentence(replies: Sequence[str]) -> str:
+    """Returns a sentence that is in ``LOOP_REPLIES`` of the last replies, newest last, as it is written; else ""."""
     counts: Counter[str] = Counter()
     spelled: dict[str, str] = {}
     for reply in replies[-LOOP_REPLIES_READ:]:
@@ -188,9 +214,9 @@ class BannedPhrases:
 
     def end(self) -> str:
         """Returns the banned phrase with which the reply ends, "" for none; then it may begin anew."""
-        found = self._look("", last=True)
+        phrase = self._look("", last=True)
         self._tail = ""
-        return found
+        return phrase
 
     def _look(self, text: str, *, last: bool) -> str:
         whole = self._tail + text

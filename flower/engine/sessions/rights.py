@@ -1,14 +1,18 @@
-"""Who may do what in a story. The one place where that is decided.
+"""Who may do what, in a story and with the program. The one place where that is decided.
 
 A story is its maker's; others have a seat at its table, as players or readers. Whoever asks for a story by its id
 comes through ``story`` here, whoever does something in the one they watch through ``check``; what each command needs
 is in ``commands.registry``. A story that somebody may not see is to them as if it did not exist: errors say the same.
+
+What commands want of the program around the engine (its settings, its problems, reading them again) is here as well:
+not everybody has a part in it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum, StrEnum
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -17,6 +21,8 @@ from flower.engine.store.connection import Connection, Store
 from flower.engine.store.stories import StoredSession
 from flower.engine.store.users import HOME
 from flower.errors import CommandError
+from flower.home import Home
+from flower.settings.config import Config
 
 
 class StoryRole(IntEnum):
@@ -87,7 +93,7 @@ def check(visitor: Visitor, role: StoryRole | None, need: Need) -> None:
 
 
 def role_in(db: Connection, user: int, stored: StoredSession) -> StoryRole:
-    """Returns what a user is at a story. Its owner is told without asking the database."""
+    """Returns what a user is at a story. Its owner is known without asking the database."""
     if stored.owner == user:
         return StoryRole.OWNER
     seat = seats.find(db, stored.id, user)
@@ -112,8 +118,41 @@ async def story(
 
     Raises ``CommandError`` when they may see it, and not do what needs this.
     """
-    found = await database.read(visible_story, visitor.id, session_id)
-    if found is None:
+    visible = await database.read(visible_story, visitor.id, session_id)
+    if visible is None:
         return None
-    check(visitor, found[1], need)
-    return found[0]
+    check(visitor, visible[1], need)
+    return visible[0]
+
+
+# --- the program ------------------------------------------------------------------------------------
+
+# Who a client is: what it may change of the program itself. What they may do in stories is above.
+GUEST = "user"  # showed a user's token: has stories, and no part in the program
+STRANGER = ""  # came in without a token, as the settings allow
+TRUSTED = "token"  # showed the token
+OWNER = "owner"  # a program of the engine's own user, on its machine
+
+
+class Program(Protocol):
+    """The settings of a running engine."""
+
+    @property
+    def home(self) -> Home: ...
+
+    @property
+    def config(self) -> Config: ...
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What was wrong with the settings when they were read last; a sentence for each."""
+
+    async def reload(self) -> None:
+        """Reads settings and assets again and tells every client."""
+
+
+def one_problem(problems: Sequence[str]) -> str:
+    """Returns the first problem, and how many more there are and where they are listed."""
+    first = problems[0] if problems[0].endswith((".", "?", "!")) else f"{problems[0]}."
+    more = len(problems) - 1
+    return f"{first} And {more} more: /problems." if more else first

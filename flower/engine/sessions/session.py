@@ -16,6 +16,7 @@ from typing import Protocol
 from msgspec import Struct, structs
 
 from flower import limits
+from flower.engine.prompt.direction import StoryRef
 from flower.engine.prompt.sent import SentPrompt
 from flower.engine.provider.answers import Prepared
 from flower.engine.provider.base import Completion, Provider
@@ -112,7 +113,7 @@ class GrowingReply:
         return ChatChunk(text, self._meta(tokens_per_second, offset))
 
     def join_with(self, words: Iterable[str]) -> None:
-        """Says which texts the words of the story are in, by which a cut word can be told from a whole one."""
+        """Says which texts the words of the story are in, by which a cut word is known from a whole one."""
         if self._joint is not None:
             self._joint.know(words)
 
@@ -180,7 +181,7 @@ class Session:
         self.sent: SentPrompt | None = None  # the last request for a reply
         self.opened_at = 0.0  # on trio's clock
         self.ended_elsewhere: tuple[ChatEnd, ...] = ()  # replies whose engine died
-        self.told_ended: set[str] = set()  # the clients that have heard of it
+        self.knows_ended: set[str] = set()  # the clients that have heard of it
         self.expected = 0  # lines and changes on their way to it, which still wait for the disk
         # At a table: held from whose turn it is to the line that ends it.
         self.one_speaks: AbstractAsyncContextManager[object] = nullcontext()
@@ -189,7 +190,7 @@ class Session:
         self.unsaved: dict[int, FinishedReply] = {}  # by message; the rows have less of their text
         self.titled_to: int | None = 0  # passage up to which memories say who spoke; None: all of them
         self._notified: set[str] = set()
-        self._speaker = ""  # of a cast, whose reply was told last
+        self._speaker = ""  # of a cast, whose reply was announced last
         self.looped = ""  # a sentence that the last replies shared when the newest prompt was made
         self._subscribers: set[Subscriber] = set()
         self._waiting: deque[WaitingLine] = deque()
@@ -197,6 +198,11 @@ class Session:
     def __repr__(self) -> str:
         state = "streaming" if self.reply else "busy" if self.busy else "idle"
         return f"<Session {self.id} {state}, {len(self._subscribers)} watching, {len(self._waiting)} waiting>"
+
+    @property
+    def story(self) -> StoryRef:
+        """Which story it is."""
+        return StoryRef(self.id, self.world_id, self.character_id)
 
     @property
     def in_use(self) -> bool:
@@ -336,8 +342,8 @@ class Client:
     @property
     def name(self) -> str:
         """The id that it gave itself."""
-        kept = self.chosen.client
-        return kept.partition("/")[2] if self.visitor.id else kept
+        key = self.chosen.client
+        return key.partition("/")[2] if self.visitor.id else key
 
     @property
     def key(self) -> str:
@@ -368,7 +374,7 @@ RequestKey = tuple[str, str]  # client and request
 
 
 class Answers:
-    """What clients were told of their last prompts, to be given again when a prompt is repeated.
+    """What clients were sent about their last prompts, to be given again when a prompt is repeated.
 
     In memory only: that a prompt was carried out is in the database, and after a restart a general sentence will do.
     """

@@ -90,13 +90,13 @@ def sync_state(
 
 def quick_replies_of(rows: Sequence[tuple[str, str]]) -> tuple[QuickReply, ...]:
     """Returns imported quick replies that are a line of the story; other programs' commands are none."""
-    found = []
+    replies = []
     for label, text in rows:
         name = one_line(label, limits.QUICK_REPLY_NAME_CHARS)
         line = " ".join(text.split())
         if name and line and not line.startswith("/") and len(line) <= limits.QUICK_REPLY_CHARS:
-            found.append(QuickReply(name, line))
-    return tuple(found[: limits.QUICK_REPLIES])
+            replies.append(QuickReply(name, line))
+    return tuple(replies[: limits.QUICK_REPLIES])
 
 
 def character_options(assets: Assets) -> tuple[Named, ...]:
@@ -126,8 +126,8 @@ def _listed(options: Iterable[Named]) -> tuple[Named, ...]:
 def selection_state(chosen: Selection, models: Models) -> State:
     """Returns the state keys that follow from the chosen model."""
     model = chosen.model or models.default()
-    known = any(option.id == model for option in models.options())
-    return State(model=model, model_confirmed=known, offline=models.composes(model))
+    confirmed = any(option.id == model for option in models.options())
+    return State(model=model, model_confirmed=confirmed, offline=models.composes(model))
 
 
 def session_options(sessions: Sequence[StoredSession]) -> tuple[SessionOption, ...]:

@@ -21,7 +21,7 @@ from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.reply_watch import LoopGuard
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Client, Session
-from flower.engine.sessions.side_requests import side_stream
+from flower.engine.sessions.side_work import side_stream
 from flower.engine.store import states, stories
 from flower.engine.store.selections import Selection
 from flower.errors import CommandError, ProviderError
@@ -51,8 +51,8 @@ async def suggest(
 ) -> None:
     """Sends the client three things to do next. Raises ``CommandError`` for a story without a beginning,
     ``ProviderError`` when the model fails or writes none."""
-    asked = await request_of(runtime, models, client.chosen, session, about)
-    provider, completion, rng = asked.model.provider, asked.completion, runtime.services.rng
+    request = await request_of(runtime, models, client.chosen, session, about)
+    provider, completion, rng = request.model.provider, request.completion, runtime.services.rng
     if isinstance(provider, Suggesting):
         again = completion.cue.seed + rng.randrange(1_000)  # others when asked once more
         offered = await provider.suggestions(
@@ -61,7 +61,7 @@ async def suggest(
     else:
         prepared = session.take_prepared(provider, completion)
         async with side_stream(
-            runtime, client.chosen.client, asked.model, completion, prepared=prepared
+            runtime, client.chosen.client, request.model, completion, prepared=prepared
         ) as pieces:
             offered = parsed(await short_text(pieces, SUGGESTIONS_CHARS, LoopGuard))
     if not offered:

@@ -33,7 +33,7 @@ from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.reply_watch import LoopGuard
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Session
-from flower.engine.sessions.side_requests import side_stream
+from flower.engine.sessions.side_work import side_stream
 from flower.engine.store import search, stories
 from flower.engine.store.connection import Store
 from flower.engine.store.search import Summary
@@ -128,7 +128,7 @@ class Summariser:
         return True
 
     def _failed(self, session: Session, error: FlowerError) -> None:
-        """Counts a failure; from the second on the story waits longer each time, and is told so once."""
+        """Counts a failure; from the second on the story waits longer each time, and says so once."""
         times = self._failures.pop(session.id, Failures()).times + 1
         wait = 0
         if times >= limits.SUMMARY_FAILURES:
@@ -160,22 +160,22 @@ class Summariser:
         count = lines_to_cover(lines, prompt.assembled.room, prompt.counter)
         if not count:
             return
-        known = await self._database.read(search.newest, path[-1].id if path else None)
+        newest = await self._database.read(search.newest, path[-1].id if path else None)
         reading = Reading(prompt.completion.context_tokens, prompt.assembled.room, prompt.counter)
         # Also what left the history before anybody had the time to summarise it.
         new = _fitting(
             [
                 line
                 for line in whole
-                if line.id <= lines[count - 1].id and (known is None or line.id > known.last_id)
+                if line.id <= lines[count - 1].id and (newest is None or line.id > newest.last_id)
             ],
             reading,
         )
         if len(new) < MIN_NEW_LINES:
             return
-        before = known.text if known is not None else ""
-        asked = await self._database.read(search.own_task, session.id)
-        text = await self._record(model, reading, before, new, asked, client)
+        before = newest.text if newest is not None else ""
+        own_task = await self._database.read(search.own_task, session.id)
+        text = await self._record(model, reading, before, new, own_task, client)
         if text:
             await self._database.write(search.add, new[-1].id, text, self._now())
             log.info("session=%s summarised %d messages", session.id, len(new))
@@ -203,16 +203,16 @@ class Summariser:
     ) -> Summary | None:
         database = self._database
         path = await database.read(stories.active_path, session.id, most=REMAKE_MESSAGES)
-        known = await database.read(search.newest, path[-1].id if path else None)
-        asked = await database.read(search.own_task, session.id)
+        newest = await database.read(search.newest, path[-1].id if path else None)
+        own_task = await database.read(search.own_task, session.id)
         left = [
             replace(line_of(message), content=message.content)
             for message in path
-            if not message.extra.hidden and (known is None or message.id <= known.last_id)
+            if not message.extra.hidden and (newest is None or message.id <= newest.last_id)
         ]
         if not left:
             return None
-        last_id = known.last_id if known is not None else left[-1].id
+        last_id = newest.last_id if newest is not None else left[-1].id
         settings = await settings_of(self._runtime.services, session.id, model.id)
         context = model.context_tokens(settings.context_tokens)
         room = int((context - SUMMARY_TOKENS - thinking_room(context)) * limits.CONTEXT_USED_SHARE)
@@ -222,7 +222,7 @@ class Summariser:
             part = _fitting(left, reading) or left[:1]
             if len(part) < whole:
                 tell(f"Summarising message {whole - len(left) + 1} of {whole} …")
-            text = await self._record(model, reading, text, part, asked, client)
+            text = await self._record(model, reading, text, part, own_task, client)
             left = left[len(part) :]
         if not text:
             raise ProviderError("bad_request", f"{model.id} wrote nothing; the old summary stays.")
@@ -235,15 +235,15 @@ class Summariser:
         reading: Reading,
         before: str,
         lines: list[PromptLine],
-        asked: str,
+        own_task: str,
         client: str,
     ) -> str:
-        """Returns the record with the lines in it; ``asked``: in the player's own words how to write it."""
+        """Returns the record with the lines in it; ``own_task``: in the player's own words how to write it."""
         if isinstance(model.provider, Composing):  # it plays, it does not summarise
             return extract(before, lines)
         completion = Completion(
             model=model.name,
-            messages=summary_prompt(before, lines, asked),
+            messages=summary_prompt(before, lines, own_task),
             max_tokens=SUMMARY_TOKENS + thinking_room(reading.context_tokens),
             context_tokens=reading.context_tokens,  # another one makes Ollama load anew
             params={"temperature": 0.3},

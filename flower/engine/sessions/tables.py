@@ -41,10 +41,10 @@ class Sitting(Struct, frozen=True):
 
 def sitting(db: Connection, session_id: str) -> list[Sitting]:
     """Returns everybody at a table, whoever made the story first."""
-    found = seats.owner_of(db, session_id)
-    if found is None:
+    row = seats.owner_of(db, session_id)
+    if row is None:
         return []
-    owner, name = found
+    owner, name = row
     voice = states.steering(db, session_id).persona.name or name.capitalize() or HOST
     host = Sitting(owner, name or HOME_NAME, StoryRole.OWNER, voice)
     return [host, *(_of_seat(seat) for seat in seats.at(db, session_id))]
@@ -159,9 +159,9 @@ class Tables:
             return
         if not self._typing:
             self._nursery.start_soon(guarded, "who is typing", self._fade)
-        known = self._typing.setdefault(session, {})
-        is_new = user not in known
-        known[user] = (voice, trio.current_time() + TYPING_S)
+        typing = self._typing.setdefault(session, {})
+        is_new = user not in typing
+        typing[user] = (voice, trio.current_time() + TYPING_S)
         if is_new:
             self._tell_typing(session, {user})
 
@@ -173,21 +173,21 @@ class Tables:
         while self._typing:
             await trio.sleep(1.0)
             now = trio.current_time()
-            for session, known in tuple(self._typing.items()):
-                kept = {user: one for user, one in known.items() if one[1] > now}
-                if kept:
-                    self._typing[session] = kept
+            for session, typing in tuple(self._typing.items()):
+                lasting = {user: one for user, one in typing.items() if one[1] > now}
+                if lasting:
+                    self._typing[session] = lasting
                 else:
                     del self._typing[session]
-                if len(kept) < len(known):
-                    self._tell_typing(session, known.keys() - kept.keys())
+                if len(lasting) < len(typing):
+                    self._tell_typing(session, typing.keys() - lasting.keys())
 
     def _tell_typing(self, session: Session, changed: Collection[int]) -> None:
         """Tells everybody who types but those who are the only ones that began or stopped."""
-        known = self._typing.get(session, {})
+        typing = self._typing.get(session, {})
         for client in self._clients:
             if client.session is session and set(changed) != {client.visitor.id}:
-                names = tuple(voice for user, (voice, _) in known.items() if user != client.visitor.id)
+                names = tuple(voice for user, (voice, _) in typing.items() if user != client.visitor.id)
                 client.send(SystemUpdate("", State(typing=names)))
 
     # --- seats ----------------------------------------------------------------------------------
@@ -238,21 +238,20 @@ class Tables:
 
         Raises ``ElsewhereError`` when another engine plays the story.
         """
-        found = await self._database.read(seats.by_code, code, self._now())
-        if found is None:
+        table = await self._database.read(seats.by_code, code, self._now())
+        if table is None:
             return None
         made: list[User | None] = []
 
         def seat(db: Connection) -> None:
             made.append(seats.seat_guest(db, code, self._now()))
 
-        await self._database.lease(
-            found[0], opens=False
-        )  # the narrator is told, by the engine that plays the story
+        # The prompt has who plays, and it is the engine that plays the story which makes it.
+        await self._database.lease(table[0], opens=False)
         try:
-            await self.change(found[0], seat, "guest", f"as {found[1]}", HOME)
+            await self.change(table[0], seat, "guest", f"as {table[1]}", HOME)
         finally:
-            self._database.leave(found[0])
+            self._database.leave(table[0])
         return made[-1]
 
     async def unwitnessed(self, client: Client) -> frozenset[int]:

@@ -14,7 +14,6 @@ fifth step.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from typing import assert_never
 
 import trio
@@ -48,35 +47,29 @@ from flower.engine.provider.base import (
 from flower.engine.provider.capabilities import Composing
 from flower.engine.provider.retry import Stream
 from flower.engine.sessions.model_choice import ModelSelector
-from flower.engine.sessions.reply_storage import ReplyStorage
 from flower.engine.sessions.reply_watch import (
     RETRY_ASK,
-    BannedPhrases,
-    LoopGuard,
+    STILL_ALIKE,
+    ReplyWatch,
     less_alike,
-    told_too_often,
+    shared_sentence,
 )
 from flower.engine.sessions.session import GrowingReply, Session
 from flower.engine.sessions.turn_outcome import (
     STATUS_OF,
     EndReason,
     ReplyMeter,
+    ReplyStorage,
     TurnOutcome,
     complaint_of,
     end_event,
-    kind_of,
     reason_of,
 )
-from flower.engine.store import stories
-from flower.engine.store.extra import ManifestEntry
 from flower.errors import FlowerError, ProviderError, only
-from flower.protocol.messages import ErrorEvent, ErrorMeta, Progress, State, SystemUpdate
+from flower.protocol.messages import ErrorEvent, ErrorMeta, Progress, State, SystemUpdate, Usage
 from flower.text import sanitize
 
 log = logging.getLogger(__name__)
-
-CUT = "not the narrator's to say"
-LOOP = "the same again and again; left out"
 
 
 class Turn:
@@ -106,9 +99,7 @@ class Turn:
         self._meter = ReplyMeter(trio.current_time())
         self._elsewhere = False  # a fallback was asked
         self._begins = reply.length
-        self._loops = LoopGuard()
-        self._banned = BannedPhrases(())
-        self._wrote_banned = ""
+        self._watch = ReplyWatch(())
         self._prepared: Prepared | None = None  # the answer was there before it was asked for
         self._progress_shown = 0.0
 
@@ -118,52 +109,33 @@ class Turn:
         self._scope.cancel()
 
     async def run(self) -> TurnOutcome:
-        """Returns how it ended. Only cancellation of the whole engine passes through, after saving."""
+        """The five steps; returns how they ended.
+
+        Only cancellation of the whole engine passes through, after saving.
+        """
         reason: EndReason = "interrupted"
         error: FlowerError | None = None
         try:
             with self._scope:
-                reason, error = await self._generate_and_flush()
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._storage.flush_regularly)
+                    context = await self._gather_context()
+                    model = self._select_model(context)
+                    prompt = await self._build_prompt(context, model)
+                    reason = await self._stream_fitting(context, model, prompt)
+                    nursery.cancel_scope.cancel()
             if self._scope.cancelled_caught:
                 reason = self._cancel_reason
-        except Exception as bug:  # the turn's edge: a bug in one reply must not end the engine
-            log.exception("turn=%s crashed", self._reply.turn)
-            kind = type(only(bug)).__name__
-            reason = "error"
-            error = FlowerError(f"The engine failed on this reply ({kind}); see its log.")
+        except Exception as failure:  # the turn's edge: a bug in one reply must not end the engine
+            cause = only(failure)
+            if not isinstance(cause, FlowerError):
+                log.exception("turn=%s crashed", self._reply.turn)
+                kind = type(cause).__name__
+                cause = FlowerError(f"The engine failed on this reply ({kind}); see its log.")
+            reason, error = reason_of(cause), cause
         finally:
             outcome = await self._finish(reason, error)
         return outcome
-
-    async def _generate_and_flush(self) -> tuple[EndReason, FlowerError | None]:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._storage.flush_regularly)
-            try:
-                return await self._generate(), None
-            except ProviderError as failed:
-                return reason_of(failed), failed
-            except FlowerError as failed:
-                return "error", failed
-            finally:
-                nursery.cancel_scope.cancel()
-
-    async def _generate(self) -> EndReason:
-        """The first four steps; a prompt that the server finds too long is made and sent once more."""
-        context = await self._gather_context()
-        model = self._select_model(context)
-        prompt = await self._build_prompt(context, model)
-        self._banned = BannedPhrases(prompt.completion.banned)
-        try:
-            return await self._stream_well(prompt, model)
-        except ProviderError as error:
-            if error.kind != "context_exceeded" or self._meter.tokens:
-                raise
-            model = self._model = shorter(model, prompt, error)
-        self._session.publish(
-            SystemUpdate("The prompt was too long for this model; trying a shorter one.")
-        )
-        prompt = await self._build_prompt(context, model)
-        return await self._stream_well(prompt, model)
 
     # --- 1: context -----------------------------------------------------------------------------
 
@@ -176,7 +148,7 @@ class Turn:
             self._session.notify_once(f"✗ {context.entries.trouble}")
         self._session.tell_speaker(context.direction.speaker)
         shared = self._session.shared
-        event = recall_event(self._reply.turn, context.found, context.entries, shared=shared)
+        event = recall_event(self._reply.turn, context.hits, context.entries, shared=shared)
         if event.metadata.items:
             self._session.publish(event)
         return context
@@ -198,51 +170,61 @@ class Turn:
             self._services, self._input, model, context, self._session.window_start
         )
         start = prompt.assembled.window_start
-        if start != self._session.window_start and _leaves_out(context.path, start):
+        if start != self._session.window_start and context.leaves_out(start):
             self._services.library.embed_soon()
         self._session.move_window(start)
         prompt = self._against_loops(prompt, model)
         self._prompt = prompt
         self._storage.record = prompt.record
+        self._watch = ReplyWatch(prompt.completion.banned)
         return prompt
 
     def _against_loops(self, prompt: PreparedPrompt, model: ChosenModel) -> PreparedPrompt:
         """Returns the prompt with another sampler, once, when the last replies share a sentence; then says so."""
         if isinstance(model.provider, Composing):
             return prompt
-        completion = prompt.completion
+        before, completion = self._session.looped, prompt.completion
         replies = [one.content for one in completion.messages if one.role == "assistant"]
-        sentence = told_too_often(replies)
-        known, self._session.looped = self._session.looped, sentence
-        if not sentence:
-            return prompt
-        if known:
-            self._session.notify_once(
-                "✗ This model says the same sentence in one reply after the other, also with another sampler."
-                " /edit takes it out of the story, /model chooses another model."
-            )
-            return prompt
-        stirred = replace(completion, params=less_alike(completion.params))
-        return replace(prompt, completion=stirred)
+        self._session.looped = shared_sentence(replies)
+        if before and self._session.looped:
+            self._session.notify_once(STILL_ALIKE)
+        elif self._session.looped:
+            completion = replace(completion, params=less_alike(completion.params))
+            return replace(prompt, completion=completion)
+        return prompt
 
     # --- 4: stream ------------------------------------------------------------------------------
+
+    async def _stream_fitting(
+        self, context: PromptContext, model: ChosenModel, prompt: PreparedPrompt
+    ) -> EndReason:
+        """Streams the reply; a prompt that the server finds too long is made and sent once more."""
+        try:
+            return await self._stream_well(prompt, model)
+        except ProviderError as error:
+            if error.kind != "context_exceeded" or self._meter.tokens:
+                raise
+            model = self._model = shorter(model, prompt, error)
+        self._session.publish(
+            SystemUpdate("The prompt was too long for this model; trying a shorter one.")
+        )
+        return await self._stream_well(await self._build_prompt(context, model), model)
 
     async def _stream_well(self, prompt: PreparedPrompt, model: ChosenModel) -> EndReason:
         """Streams one completion; one in which a banned phrase comes is taken back, and tried once more."""
         reason = await self._stream(prompt, model)
-        if not self._wrote_banned:
+        if not self._watch.phrase:
             return reason
         self._session.publish(
-            SystemUpdate(f"The model wrote {self._wrote_banned!r}, which is banned here; once more …")
+            SystemUpdate(f"The model wrote {self._watch.phrase!r}, which is banned here; once more …")
         )
         self._take_back(self._begins)
-        self._loops, self._finish_mark, self._wrote_banned = LoopGuard(), None, ""
-        self._banned.end()
-        phrases = "; ".join(prompt.completion.banned)
-        again = once_more(prompt, RETRY_ASK.format(phrases=phrases))
+        banned = prompt.completion.banned
+        self._watch, self._finish_mark = ReplyWatch(banned), None
+        again = once_more(prompt, RETRY_ASK.format(phrases="; ".join(banned)))
         reason = await self._stream(again, model, last_try=True)
-        if self._wrote_banned:
-            text = f"✗ The model wrote {self._wrote_banned!r} again; /retry tells it anew, /edit changes it."
+        if self._watch.phrase:
+            text = f"✗ The model wrote {self._watch.phrase!r} again; /retry tells it anew, /edit changes it."
             self._session.publish(SystemUpdate(text))
         return reason
 
@@ -263,11 +245,7 @@ class Turn:
             async with streaming:
                 async for piece in streaming:
                     self._take(piece, streaming, model)
-                    if self._loops.found or (self._wrote_banned and not last_try):
-                        return "length"
-                    if self._reply.full or (
-                        self._update_filter is not None and self._update_filter.full
-                    ):
+                    if self._has_enough(last_try=last_try):
                         return "length"
         finally:
             self._elsewhere = _steps_in(streaming, model)
@@ -279,8 +257,15 @@ class Turn:
             )
             for note in streaming.notes:
                 self._session.notify_once(note)
-        self._wrote_banned = self._wrote_banned or self._banned.end()
+        self._watch.end()
         return self._finish_mark.reason if self._finish_mark is not None else "interrupted"
+
+    def _has_enough(self, *, last_try: bool) -> bool:
+        """Whether nothing more of the stream is worth reading: it is too much, a loop, or to be tried again."""
+        if self._watch.in_loop or (self._watch.phrase and not last_try):
+            return True
+        updates = self._update_filter
+        return self._reply.full or (updates is not None and updates.full)
 
     def _take(self, piece: Piece, streaming: Stream, model: ChosenModel) -> None:
         match piece:
@@ -306,7 +291,7 @@ class Turn:
             case Finish():
                 self._finish_mark = piece
                 if piece.cut:
-                    self._storage.ending = ManifestEntry("reply", f"ended at {piece.cut!r}", 0, CUT)
+                    self._storage.note_end(f"ended at {piece.cut!r}", "not the narrator's to say")
             case _:
                 assert_never(piece)
 
@@ -315,15 +300,14 @@ class Turn:
         if chunk is None:
             return
         self._session.publish(chunk)
-        self._wrote_banned = self._wrote_banned or self._banned.feed(chunk.content)
-        worth = self._loops.feed(chunk.content)
+        worth = self._watch.feed(chunk.content)
         if worth is not None:
             self._end_loop(worth)
 
     def _end_loop(self, worth: int) -> None:
         """Ends a reply that goes round in circles, with what of it is worth keeping."""
         self._take_back(self._begins + worth)
-        self._storage.ending = ManifestEntry("reply", "ended in a loop", 0, LOOP)
+        self._storage.note_end("ended in a loop", "the same again and again; left out")
         self._session.publish(
             SystemUpdate("✗ The model went round in circles and was stopped; /retry tells it anew.")
         )
@@ -344,11 +328,13 @@ class Turn:
 
     def _join_exactly(self, streaming: Stream, model: ChosenModel) -> None:
         """A reply that the model goes on with in its own words needs no guess where it was cut."""
-        asked = self._prompt.completion if self._prompt is not None else None
-        if asked is None or _steps_in(streaming, model) or asked.messages[-1].role != "assistant":
+        if self._prompt is None or _steps_in(streaming, model):
             return
-        if goes_on_exactly(model, asked.template):  # else it was refused meanwhile
-            self._reply.goes_on_exactly(asked.messages[-1].content)
+        last, template = self._prompt.completion.messages[-1], self._prompt.completion.template
+        if last.role == "assistant" and goes_on_exactly(
+            model, template
+        ):  # else it was refused meanwhile
+            self._reply.goes_on_exactly(last.content)
 
     def _show_progress(self, progress: Progress) -> None:
         now = trio.current_time()
@@ -363,24 +349,21 @@ class Turn:
     # --- 5: finish ------------------------------------------------------------------------------
 
     async def _finish(self, reason: EndReason, error: FlowerError | None) -> TurnOutcome:
-        """Saves the reply, then tells the watchers."""
+        """Saves the reply, then tells the watchers; returns how it ended."""
         self._publish_rest()
-        saved = await self._save_and_announce(reason, error)
-        return TurnOutcome(
-            reason=reason,
-            saved=saved,
+        usage = self._meter.usage(self._prompt)
+        failure = await self._storage.save_end(STATUS_OF.get(reason, reason), usage)
+        self._announce(reason, error, usage, failure)
+        return self._meter.outcome(
+            reason,
+            error,
+            saved=not failure,
             model=self._model,
-            counter=self._meter.counter(self._prompt, self._model),
-            tokens=self._meter.tokens,
-            first_text_s=self._meter.first_text_s,
-            rate=self._speed(),
-            elsewhere=self._elsewhere,
-            trouble=kind_of(error) if error is not None else "",
             prompt=self._prompt,
             client=self._input.selection.client,
-            prompt_tokens=self._meter.usage(self._prompt).prompt_tokens,
-            cost=self._meter.cost or 0.0,
+            elsewhere=self._elsewhere,
             prepaid=self._prepared is not None,
+            rate=self._speed(),
         )
 
     def _publish_rest(self) -> None:
@@ -392,11 +375,11 @@ class Turn:
         if rest is not None:
             self._session.publish(rest)
 
-    async def _save_and_announce(self, reason: EndReason, error: FlowerError | None) -> bool:
-        """Saves the reply, then tells the watchers; returns whether it could be saved."""
+    def _announce(
+        self, reason: EndReason, error: FlowerError | None, usage: Usage, failure: str
+    ) -> None:
+        """Tells the watchers what went wrong, ``failure`` with saving it, and that the reply has ended."""
         reply, session = self._reply, self._session
-        usage = self._meter.usage(self._prompt)
-        failure = await self._storage.save_end(STATUS_OF.get(reason, reason), usage)
         if failure:
             log.error("turn=%s %s", reply.turn, failure)
             text = f"{failure}. The reply stays on screen and is tried again."
@@ -408,14 +391,8 @@ class Turn:
         cost = self._meter.price(info, usage, elsewhere=self._elsewhere)
         seconds = trio.current_time() - self._meter.started_at
         session.publish(end_event(session.id, reply, reason, usage, cost, seconds, self._speed()))
-        return not failure
 
 
 def _steps_in(streaming: Stream, model: ChosenModel) -> bool:
     """Whether a fallback answers, not the model that was asked."""
     return (streaming.provider, streaming.model) != (model.provider, model.name)
-
-
-def _leaves_out(path: Sequence[stories.Message], start: int | None) -> bool:
-    """Whether a history that begins with message ``start`` has not all of the story."""
-    return start is not None and bool(path) and (path[0].id != start or path[0].parent_id is not None)

@@ -28,12 +28,7 @@ from flower.engine.store import exchanges, prompts, selections
 from flower.engine.store.transactions import apart
 from flower.engine.tasks import guarded
 from flower.errors import CommandError, FlowerError, StoreError
-from flower.protocol.messages import (
-    ErrorEvent,
-    ErrorMeta,
-    State,
-    SystemUpdate,
-)
+from flower.protocol.messages import ErrorEvent, ErrorMeta, State, SystemUpdate
 
 log = logging.getLogger(__name__)
 
@@ -250,7 +245,7 @@ class Turns:
         )
         turn = Turn(session, reply, task, services=self._runtime.services, models=self.models)
         running = self._running[session.id] = RunningTurn(turn, task, trio.Event())
-        if self._stopping:  # its line was being committed when the engine was told to stop
+        if self._stopping:  # its line was being committed when the engine began to stop
             turn.cancel("interrupted")
         if self._idle.is_set():
             self._idle = trio.Event()

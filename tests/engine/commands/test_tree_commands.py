@@ -17,7 +17,7 @@ from flower.engine.admin import maintenance
 from flower.engine.commands import catalogue
 from flower.engine.offline.provider import reply as offline_reply
 from flower.engine.provider.base import Completion, Spent
-from flower.engine.sessions import story_list
+from flower.engine.sessions import open_stories
 from flower.engine.store import stories
 from flower.protocol.messages import (
     ChatHistory,
@@ -429,7 +429,7 @@ async def test_what_left_the_trash_for_good_is_forgotten_too(
 
 async def newest_list(face: Face) -> Sequence[SessionOption]:
     """Returns the list of stories as the face has it when nothing changes any more."""
-    await trio.sleep(2 * story_list.INTERVAL_S)
+    await trio.sleep(2 * open_stories.LIST_INTERVAL_S)
     lists = [update.metadata.available_sessions for update in face.of(SystemUpdate)]
     return next(listed for listed in reversed(lists) if listed is not UNSET)
 

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from flower import limits
-from flower.engine.prompt import macros
+from flower.engine.prompt import macro_variables, macros
 from flower.engine.prompt.macro_parts import MACRO_BLOCKS, MACRO_DEPTH, blocks, call_of, parse
 from flower.engine.prompt.macro_values import Values, formatted, span
 from flower.engine.prompt.macros import expand, key_of, run, sets
@@ -85,8 +85,8 @@ def test_what_is_kept_for_all_stories_is_apart_and_stands_in_for_nothing_of_the_
 def test_so_many_variables_of_such_a_length_are_kept_beside_those_of_the_sheet(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(macros, "MACRO_VARIABLES", 2)
-    monkeypatch.setattr(macros, "MACRO_VARIABLE_CHARS", 3)
+    monkeypatch.setattr(macro_variables, "MACRO_VARIABLES", 2)
+    monkeypatch.setattr(macro_variables, "MACRO_VARIABLE_CHARS", 3)
     values = replace(VALUES, variables={"hp": "9"}, sheet=frozenset({"hp"}))
     text = "{{setvar::a::1234}}{{setvar::b::2}}{{setvar::c::3}}{{setvar::A::5}}{{setvar::hp::8}}{{setvar::::x}}"
     assert dict(run(text, values).variables) == {"hp": "8", "a": "5", "b": "2"}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from flower import limits
-from flower.engine.prompt import macro_values, macros
+from flower.engine.prompt import macro_values, macro_variables, macros
 from flower.engine.prompt import macros as macros_module
 from flower.engine.prompt.macros import Expanded, Values, expand, run, sets
 
@@ -153,12 +153,12 @@ def test_variables_are_given_back_and_bounded() -> None:
         "1", {**VALUES.variables, "mood": "calm", "turns": "1"}
     )
     many = run("".join(f"{{{{setvar::v{n}::{'x' * 9000}}}}}" for n in range(100)), VALUES).variables
-    assert len(many) == macros_module.MACRO_VARIABLES
-    assert max(map(len, many.values())) == macros_module.MACRO_VARIABLE_CHARS
+    assert len(many) == macro_variables.MACRO_VARIABLES
+    assert max(map(len, many.values())) == macro_variables.MACRO_VARIABLE_CHARS
 
 
 def test_what_stands_on_the_sheet_takes_no_room_from_variables() -> None:
-    sheet = {f"flag {n}": "on" for n in range(macros_module.MACRO_VARIABLES)}
+    sheet = {f"flag {n}": "on" for n in range(macro_variables.MACRO_VARIABLES)}
     told = run("{{setvar::a::1}}{{.a}}", replace(VALUES, variables=sheet, sheet=frozenset(sheet)))
     assert told.text == "1"
 
@@ -204,7 +204,7 @@ def test_any_mixture_of_macros_ends_and_stays_within_bounds(pieces: list[str]) -
     text = "".join(pieces)
     told = run(text, VALUES)
     assert len(told.text) <= len(text) * 20 + macros.MACRO_CHARS
-    assert len(told.variables) <= macros_module.MACRO_VARIABLES
+    assert len(told.variables) <= macro_variables.MACRO_VARIABLES
     assert run(text, VALUES) == told
 
 

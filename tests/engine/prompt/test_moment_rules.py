@@ -43,7 +43,7 @@ def context_of(*path: stories.Message, found: Sequence[Hit] = (), **direction: o
     current = CurrentState(StoryState(), Steering(), Now(1, 0.0), 0.0)
     return PromptContext(
         path=path,
-        found=tuple(found),
+        hits=tuple(found),
         nearly=(),
         direction=whole,
         current=current,
@@ -184,7 +184,7 @@ def test_what_was_given_with_the_newest_line_or_a_reply_is_not_in_view() -> None
 def kept(*path: stories.Message, model: str = "m") -> Any:
     one: Any = SimpleNamespace(id="m")
     whole = context_of(*path, model=model, variables={"n": "1"})
-    known = replace(NOTHING_FRESH, known=(Section("scene", "/state", "Rain.", 40),))
+    known = replace(NOTHING_FRESH, in_view=(Section("scene", "/state", "Rain.", 40),))
     assembled: Any = SimpleNamespace(manifest=(), tail=(), window_start=1)
     return record.record_of(turn_input(), one, whole, known, assembled, prefill=False)
 

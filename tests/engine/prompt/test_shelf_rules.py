@@ -109,7 +109,7 @@ def test_what_was_given_or_said_in_the_window_is_not_given_again() -> None:
         SimpleNamespace(passage=SimpleNamespace(id=number, message_id=message))
         for number, message in ((10, None), (11, 2), (12, None), (13, None), (14, 1))
     ]
-    context = SimpleNamespace(path=path, found=found)
+    context = SimpleNamespace(path=path, hits=found)
 
     def left(start: int | None) -> list[int]:
         return [one.passage.id for one in record._not_in_view(context, start)]  # type: ignore[arg-type]

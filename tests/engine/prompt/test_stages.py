@@ -114,7 +114,7 @@ async def recalled(world: EngineWorld, face: Face, line: str) -> tuple[str, froz
         reply_id=0, leaf=leaf, line=line, selection=face.client.chosen, model_id="one",
     )  # fmt: skip
     context = await gather(world.engine.services, task)
-    return " ".join(f.passage.text for f in context.found if f.passage.kind == "memory"), context.absent
+    return " ".join(f.passage.text for f in context.hits if f.passage.kind == "memory"), context.absent
 
 
 async def test_a_character_recalls_what_was_said_in_their_presence(

@@ -10,11 +10,11 @@ import trio.testing
 from msgspec.structs import replace
 
 from flower.engine.interchange import reader, script_reader
+from flower.engine.prompt.scripted import scripted_page
 from flower.engine.provider.base import Finish
 from flower.engine.provider.base import Text as Piece
 from flower.engine.scripts.apply import Runner, ScriptText, problem_of
 from flower.engine.scripts.script import Macros, Script, ScriptPlace, When
-from flower.engine.sessions import shown_page
 from flower.engine.store import stories
 from flower.engine.store.library import scripts
 from flower.protocol.messages import ChatHistory, ErrorEvent, SystemUpdate
@@ -311,12 +311,16 @@ async def test_what_a_message_shows_does_not_depend_on_the_page_it_is_on(tmp_pat
             await face.say_and_wait("Go on.")
         session, services = face.client.session, world.engine.services
         assert session is not None
-        whole = await world.database.read(shown_page.page, services, session)
+        whole = await world.database.read(
+            scripted_page, services.assets, services.scripts, session.story
+        )
         assert whole is not None
         ids = [message.id for message in whole.messages]
         assert set(whole.shown) == {ids[-5]}  # of those three to five above the newest, one is a reply
         for at in range(1, len(ids)):
-            part = await world.database.read(shown_page.page, services, session, ids[at])
+            part = await world.database.read(
+                scripted_page, services.assets, services.scripts, session.story, ids[at]
+            )
             assert part is not None
             assert [message.id for message in part.messages] == ids[:at]
             assert set(part.shown) == set(whole.shown) & set(ids[:at])

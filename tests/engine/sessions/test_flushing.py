@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from flower.engine.sessions import reply_storage
+from flower.engine.sessions import turn_outcome
 from flower.engine.store import stories
 from flower.errors import StoreError
 from tests.engine_world import engine_world
@@ -42,7 +42,7 @@ async def test_a_flush_writes_only_what_is_new(autojump_clock: MockClock, path: 
         await face.say("I wait.")
         await trio.sleep(2.03)
         flushed = await world.database.read(parts)
-        assert len(flushed) == int(2 / reply_storage.FLUSH_INTERVAL_S)
+        assert len(flushed) == int(2 / turn_outcome.FLUSH_INTERVAL_S)
         assert max(map(len, flushed)) < 40, "half a second is a few words"
         assert face.text.startswith("".join(flushed))
         assert (await world.database.read(newest)).content == "".join(flushed)

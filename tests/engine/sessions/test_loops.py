@@ -12,7 +12,7 @@ from flower import limits
 from flower.engine.provider.answers import short_text
 from flower.engine.provider.base import Completion, Finish, Text
 from flower.engine.provider.retry import Stream
-from flower.engine.sessions.reply_watch import LoopGuard, less_alike, told_too_often
+from flower.engine.sessions.reply_watch import LoopGuard, less_alike, shared_sentence
 from flower.engine.store import stories
 from flower.protocol.messages import SystemUpdate
 from tests.engine_world import engine_world
@@ -104,15 +104,15 @@ REFRAIN = "The keeper looks at you and says nothing for a long while."
 def test_a_sentence_in_three_of_five_replies_is_found() -> None:
     """Whatever stands around it; twice is chance, and a short sentence is a habit."""
     replies = [f"{prose(3, seed)} {REFRAIN if seed % 2 == 0 else ''}" for seed in range(5)]
-    assert REFRAIN.startswith(told_too_often(replies))
-    assert told_too_often(replies)
-    assert told_too_often(replies[:3]) == ""
-    assert told_too_often(["I see. Yes.", "I see. No.", "I see. Well."]) == ""
-    assert told_too_often([]) == ""
+    assert REFRAIN.startswith(shared_sentence(replies))
+    assert shared_sentence(replies)
+    assert shared_sentence(replies[:3]) == ""
+    assert shared_sentence(["I see. Yes.", "I see. No.", "I see. Well."]) == ""
+    assert shared_sentence([]) == ""
 
 
 def test_a_sentence_many_times_in_one_reply_counts_once() -> None:
-    assert told_too_often([f"{REFRAIN} " * 5, prose(3)]) == ""
+    assert shared_sentence([f"{REFRAIN} " * 5, prose(3)]) == ""
 
 
 def test_the_sampler_becomes_livelier_and_keeps_what_else_was_set() -> None:

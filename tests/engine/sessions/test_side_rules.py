@@ -13,11 +13,11 @@ from trio.testing import MockClock
 
 from flower.engine.prompt.model import ChosenModel, thinking_room
 from flower.engine.provider.llamacpp.fetch import Fetched
-from flower.engine.sessions import character_drafts, drafts, fetches, joint, recap, suggestions
+from flower.engine.sessions import drafts, fetches, joint, recap, suggestions
 from flower.engine.sessions.fetches import Fetches, Reporter
 from flower.engine.sessions.metrics import Histogram, Metrics
 from flower.engine.sessions.model_choice import ModelSelector
-from flower.engine.sessions.side_tasks import SideTasks
+from flower.engine.sessions.side_work import SideTasks
 from flower.engine.sessions.turn_outcome import TurnOutcome
 from flower.engine.store.extra import MessageExtra
 from flower.engine.store.stories import Message
@@ -93,7 +93,7 @@ async def test_a_character_takes_a_page_or_half_of_a_small_window(tmp_path: Path
         await face.say("/character draft a keeper")
         await trio.testing.wait_all_tasks_blocked()
         asked = world.provider.completions[-1]
-    most = min(character_drafts.TOKENS, window // 2)
+    most = min(drafts.CHARACTER_TOKENS, window // 2)
     assert (asked.context_tokens, asked.max_tokens) == (window, most + thinking_room(window))
 
 

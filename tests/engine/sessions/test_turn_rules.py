@@ -11,7 +11,7 @@ from flower import limits
 from flower.engine.game.clocks import Clock, Now
 from flower.engine.provider.base import Spent
 from flower.engine.sessions import recap, reply_watch, turn_outcome
-from flower.engine.sessions.reply_watch import LoopGuard, less_alike, told_too_often
+from flower.engine.sessions.reply_watch import LoopGuard, less_alike, shared_sentence
 from flower.engine.sessions.session import GrowingReply, Session
 from flower.errors import CommandError, FlowerError, ProviderError
 from flower.protocol.messages import Usage
@@ -70,9 +70,9 @@ def kept(text: str, step: int = 20) -> int | None:
     for start in range(0, len(text), step):
         worth = guard.feed(text[start : start + step])
         if worth is not None:
-            assert guard.found
+            assert guard.in_loop
             return worth
-    assert not guard.found
+    assert not guard.in_loop
     return None
 
 
@@ -108,11 +108,11 @@ def test_a_sentence_is_told_too_often_from_the_third_reply_on() -> None:
     again = "The keeper of the old lamp says nothing to anybody."
     replies = [f"{words(9, 20 * number)[:-1]}. {again} Then it rains." for number in range(5)]
     other = words(30, 500)
-    assert told_too_often(replies[:3]) == "The keeper of the old lamp says nothing to anybody"
-    assert told_too_often(replies[:2]) == ""
-    assert told_too_often([replies[0], other, replies[1], words(30, 700), replies[2]]) != ""
-    assert told_too_often([replies[0], other, replies[1], other, words(30, 700), replies[2]]) == ""
-    assert told_too_often([]) == ""
+    assert shared_sentence(replies[:3]) == "The keeper of the old lamp says nothing to anybody"
+    assert shared_sentence(replies[:2]) == ""
+    assert shared_sentence([replies[0], other, replies[1], words(30, 700), replies[2]]) != ""
+    assert shared_sentence([replies[0], other, replies[1], other, words(30, 700), replies[2]]) == ""
+    assert shared_sentence([]) == ""
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from flower.engine.provider.base import ChatMessage as Said
 from flower.engine.provider.base import Completion, Finish, Text
 from flower.engine.recall.index import Indexes
 from flower.engine.recall.query import context_of
-from flower.engine.sessions import after_turn, departures, story_list
+from flower.engine.sessions import after_turn, departures, open_stories
 from flower.engine.sessions.outbox import Outbox
 from flower.engine.store import selections, stories
 from flower.engine.store.exchanges import PromptRecord
@@ -385,7 +385,7 @@ async def test_a_bug_in_the_background_does_not_end_the_engine(
         stories_told = Crashing(world.engine.story_list._publish_once)
         world.engine.story_list._publish_once = stories_told  # type: ignore[method-assign] # a bug
         await face.say_and_wait("One.")
-        await trio.sleep(2 * story_list.INTERVAL_S)
+        await trio.sleep(2 * open_stories.LIST_INTERVAL_S)
         assert stories_told.crashed
         assert "the list of stories crashed" in caplog.text
         await face.say_and_wait("Two.")
@@ -398,7 +398,7 @@ async def test_the_list_of_stories_goes_out_at_once_and_then_once_an_interval(
     """However many stories come and go: a crowd that begins at once would cost a list for each change."""
     async with engine_world(path) as world:
         face = await world.playing()
-        await trio.sleep(2 * story_list.INTERVAL_S)
+        await trio.sleep(2 * open_stories.LIST_INTERVAL_S)
         sent: list[float] = []
         send = face.client.send
 
@@ -411,12 +411,12 @@ async def test_the_list_of_stories_goes_out_at_once_and_then_once_an_interval(
         begun = trio.current_time()
         for _ in range(50):
             world.engine.story_list.changed()
-            await trio.sleep(story_list.INTERVAL_S / 10)
-        await trio.sleep(2 * story_list.INTERVAL_S)
-        assert sent[0] - begun < story_list.INTERVAL_S / 2, "the first one does not wait"
+            await trio.sleep(open_stories.LIST_INTERVAL_S / 10)
+        await trio.sleep(2 * open_stories.LIST_INTERVAL_S)
+        assert sent[0] - begun < open_stories.LIST_INTERVAL_S / 2, "the first one does not wait"
         assert len(sent) in (6, 7), "five intervals of changes, and what came after the last list"
         gaps = [later - earlier for earlier, later in pairwise(sent)]
-        assert min(gaps) >= story_list.INTERVAL_S - 1e-6
+        assert min(gaps) >= open_stories.LIST_INTERVAL_S - 1e-6
 
 
 async def test_a_bug_while_a_reply_is_saved_late_does_not_lose_it(

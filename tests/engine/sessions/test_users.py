@@ -15,8 +15,7 @@ from flower.engine.admin import users_cli
 from flower.engine.server.access import Access, Peer
 from flower.engine.server.app import create_app
 from flower.engine.server.lifetime import Lifetime
-from flower.engine.sessions.program import GUEST
-from flower.engine.sessions.rights import Visitor
+from flower.engine.sessions.rights import GUEST, Visitor
 from flower.engine.store import audit, seats, selections, stories, users, whispers
 from flower.engine.store.connection import Connection
 from flower.errors import CommandError
