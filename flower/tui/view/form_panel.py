@@ -15,7 +15,7 @@ from flower.tui.state import form as forms
 from flower.tui.state.form import BOXED, PICKED, SWITCH, TypedField, TypedForm
 from flower.tui.state.model import Model
 from flower.tui.state.open_form import EDGES, FormRoom, room_of
-from flower.tui.view.popups import Box, first_rows
+from flower.tui.view.popups import Box, edge, first_rows, sides
 
 LABEL_MOST = 24
 SAVE = "Save"
@@ -33,9 +33,9 @@ def box(model: Model, form: TypedForm, place: Layout) -> Box:
         body, cursor = _listed(model.theme, form, room)
     body += [Row.blank(room.columns, model.theme["popup"])] * (room.rows - len(body))
     body += _about(model.theme, form, room)
-    head = _edge(model.theme, model.columns, f" {form.title} ", _counted(form), top=True)
-    foot = _edge(model.theme, model.columns, f" {_hints(model, form, room)} ", "", top=False)
-    rows = [head, *(_sides(model.theme, row) for row in body), foot]
+    head = edge(model.theme, model.columns, f" {form.title} ", _counted(form), top=True)
+    foot = edge(model.theme, model.columns, f" {_hints(model, form, room)} ", "", top=False)
+    rows = [head, *(sides(model.theme, row) for row in body), foot]
     at = (cursor[0] + EDGES // 2, place.pane_top + 1 + cursor[1]) if cursor else None
     return Box(rows, 0, place.pane_top, at)
 
@@ -191,19 +191,3 @@ def _hints(model: Model, form: TypedForm, room: FormRoom) -> str:
         offers = (f"{arrows} fields, Ctrl+S save, Esc close", "Ctrl+S save, Esc close")
     fitting = [offer for offer in offers if width(offer) <= room.columns - 2]
     return fitting[0] if fitting else ""
-
-
-def _edge(theme: Theme, columns: int, left: str, right: str, *, top: bool) -> Row:
-    glyphs, edge = theme.glyphs, theme["popup_border"]
-    first, last = (glyphs.tl, glyphs.tr) if top else (glyphs.bl, glyphs.br)
-    left = fit(clean(left), columns - 4 - width(right))
-    rule = glyphs.h * (columns - 3 - width(left) - width(right))
-    role = "popup_title" if top else "popup_dim"
-    spans: list[Span] = [(first, edge), (left, theme[role]), (rule, edge)]
-    return Row.of([*spans, (right, theme["popup_dim"]), (glyphs.h + last, edge)], columns)
-
-
-def _sides(theme: Theme, row: Row) -> Row:
-    edge, half = theme["popup_border"], EDGES // 2
-    left = Row.of([(f"{theme.glyphs.v} ", edge)], half)
-    return Row.beside(left, row, Row.of([(f" {theme.glyphs.v}", edge)], half))

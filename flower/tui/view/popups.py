@@ -231,30 +231,36 @@ def _matched(label: str, pattern: str, plain: Style, match: Style) -> list[Span]
 
 
 def _framed(theme: Theme, title: str, note: str, lines: list[list[Span]], columns: int) -> list[Row]:
-    glyphs, edge, fill = theme.glyphs, theme["popup_border"], theme["popup"]
-    inner = columns - popup_items.BOX_EDGES
+    inner, tail = columns - popup_items.BOX_EDGES, f" {note} " if note else ""
+    body = [sides(theme, Row.of(line, inner, theme["popup"])) for line in lines]
+    glyphs, border = theme.glyphs, theme["popup_border"]
     head = fit(f" {title} ", columns - 4)
     rule = glyphs.h * (columns - 3 - width(head))
-    rows = [
-        Row.of(
-            [(glyphs.tl + glyphs.h, edge), (head, theme["popup_title"]), (rule + glyphs.tr, edge)],
-            columns,
-        )
+    first: list[Span] = [
+        (glyphs.tl + glyphs.h, border),
+        (head, theme["popup_title"]),
+        (rule + glyphs.tr, border),
     ]
-    for line in lines:
-        body = Row.of(line, inner, fill)
-        rows.append(
-            Row.beside(Row.of([(f"{glyphs.v} ", edge)], 2), body, Row.of([(f" {glyphs.v}", edge)], 2))
-        )
-    tail = f" {note} " if note else ""
-    rows.append(
-        Row.of(
-            [
-                (glyphs.bl + glyphs.h * (columns - 3 - width(tail)), edge),
-                (tail, theme["popup_dim"]),
-                (glyphs.h + glyphs.br, edge),
-            ],
-            columns,
-        )
-    )
-    return rows
+    below = glyphs.bl + glyphs.h * (columns - 3 - width(tail))
+    last: list[Span] = [(below, border), (tail, theme["popup_dim"]), (glyphs.h + glyphs.br, border)]
+    return [Row.of(first, columns), *body, Row.of(last, columns)]
+
+
+# --- frames of what takes the whole pane: the tree, a form ----------------------------------------
+
+
+def edge(theme: Theme, columns: int, left: str, right: str, *, top: bool) -> Row:
+    """Returns the first or the last row of a frame, with words in it; those at the left give way."""
+    glyphs, border = theme.glyphs, theme["popup_border"]
+    first, last = (glyphs.tl, glyphs.tr) if top else (glyphs.bl, glyphs.br)
+    left = fit(clean(left), columns - 4 - width(right))
+    rule = glyphs.h * (columns - 3 - width(left) - width(right))
+    words = theme["popup_title" if top else "popup_dim"]
+    spans: list[Span] = [(first, border), (left, words), (rule, border)]
+    return Row.of([*spans, (right, theme["popup_dim"]), (glyphs.h + last, border)], columns)
+
+
+def sides(theme: Theme, row: Row) -> Row:
+    """Returns a row between the left and the right side of a frame."""
+    bar, border = theme.glyphs.v, theme["popup_border"]
+    return Row.beside(Row.of([(f"{bar} ", border)], 2), row, Row.of([(f" {bar}", border)], 2))

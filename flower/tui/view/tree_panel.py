@@ -13,8 +13,8 @@ from flower.tui.render.text import clean, fit, width
 from flower.tui.render.theme import Theme
 from flower.tui.state import tree_state
 from flower.tui.state.model import Model, Tree
-from flower.tui.state.tree_state import EDGES, Room
-from flower.tui.view.popups import Box
+from flower.tui.state.tree_state import Room
+from flower.tui.view.popups import Box, edge, sides
 
 WHO = {"user": "you", "assistant": "the narrator", "system": "a note"}
 
@@ -38,12 +38,12 @@ def box(model: Model, tree: Tree, place: Layout) -> Box:
     else:
         body = [*body, _rule(theme, room.columns), *text]
     ask = _ask(model, tree)
-    head = _edge(theme, model.columns, " The story's tree ", _counted(tree), top=True)
-    foot = _edge(theme, model.columns, ask or _hints(model), "", top=False)
+    head = edge(theme, model.columns, " The story's tree ", _counted(tree), top=True)
+    foot = edge(theme, model.columns, ask or _hints(model), "", top=False)
     cursor = (2, place.pane_top + 1 + min(at - top, room.rows - 1))
     if ask:
         cursor = (min(model.columns - 2, width(ask)), place.status - 1)
-    return Box([head, *(_sides(theme, row) for row in body), foot], 0, place.pane_top, cursor)
+    return Box([head, *(sides(theme, row) for row in body), foot], 0, place.pane_top, cursor)
 
 
 def key(model: Model) -> tuple[object, ...]:
@@ -66,8 +66,7 @@ def _from(listed: tuple[TreeLine, ...], top: int, rows: int) -> enumerate[TreeLi
 def _counted(tree: Tree) -> str:
     if tree.outline is None:
         return ""
-    count = tree.outline.messages
-    return f" {counted(count, 'message')} "
+    return f" {counted(tree.outline.messages, 'message')} "
 
 
 # --- the tree -----------------------------------------------------------------------------------
@@ -193,28 +192,5 @@ def _hints(model: Model) -> str:
     return f" {fitting[0]} " if fitting else ""
 
 
-def _edge(theme: Theme, columns: int, left: str, right: str, *, top: bool) -> Row:
-    glyphs, edge = theme.glyphs, theme["popup_border"]
-    first, last = (glyphs.tl, glyphs.tr) if top else (glyphs.bl, glyphs.br)
-    left = fit(clean(left), columns - 3)
-    right = right if width(left + right) <= columns - 4 else ""
-    rule = glyphs.h * (columns - 3 - width(left) - width(right))
-    spans: list[Span] = [
-        (first, edge),
-        (left, theme["popup_title" if top else "popup_dim"]),
-        (rule, edge),
-    ]
-    return Row.of([*spans, (right, theme["popup_dim"]), (glyphs.h + last, edge)], columns)
-
-
 def _rule(theme: Theme, columns: int) -> Row:
     return Row.of([(theme.glyphs.h * columns, theme["popup_border"])], columns)
-
-
-def _sides(theme: Theme, row: Row) -> Row:
-    edge = theme["popup_border"]
-    return Row.beside(
-        Row.of([(f"{theme.glyphs.v} ", edge)], EDGES // 2),
-        row,
-        Row.of([(f" {theme.glyphs.v}", edge)], EDGES // 2),
-    )
