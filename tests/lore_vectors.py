@@ -213,7 +213,7 @@ def described(outcome: Outcome, rolls: int) -> dict[str, Any]:
             [
                 {
                     "state": step.state,
-                    "found": [str(found) for found in step.found],
+                    "found": [str(found) for found in step.winners],
                     "after": step.after,
                 }
                 for step in outcome.passes

@@ -46,9 +46,9 @@ def _row(number: int, one: StoredScript) -> str:
 
 def _does(script: Script) -> str:
     where = ", ".join(_PLACES[place] for place in script.places)
-    if script.shown and not script.told:
+    if script.on_screen and not script.in_prompt:
         return f"{where}, only on the screen"
-    if script.told and not script.shown:
+    if script.in_prompt and not script.on_screen:
         return f"{where}, only for the narrator"
     return where
 

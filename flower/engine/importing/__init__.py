@@ -1,1 +1,1 @@
-"""Bringing files of other programs into a home: read, stored, linked to each other, told about."""
+"""Bringing files of other programs into a home: read, stored, linked to each other, reported."""

@@ -103,9 +103,9 @@ def await_card(db: Connection, character_id: str, names: Iterable[str]) -> None:
 
     ``names``: what groups may call the character, its file's name and its own.
     """
-    wanted = set(names)
+    calls = set(names)
     for group in _known(db):
-        if wanted & set(_members(group)):
+        if calls & set(_members(group)):
             for chat in _chats(group):
                 for session_id in imported_chats.of_file(db, chat):
                     _join(db, session_id, [character_id])

@@ -63,19 +63,19 @@ class Importer:
                 )
             else:
                 outcome = await self._take_library(path, name, scripts_allowed)
-        if outcome.taken.state == "already here":
-            return outcome.taken
-        log.info("imported kind=%s state=%s", outcome.taken.kind, outcome.taken.state)
+        if outcome.report.state == "already here":
+            return outcome.report
+        log.info("imported kind=%s state=%s", outcome.report.kind, outcome.report.state)
         self._changed(outcome, user)
-        return outcome.taken
+        return outcome.report
 
     async def _take_file(
         self, path: Path, name: str, me: str, scripts_allowed: bool, user: int
     ) -> TakeOutcome:
         data, hash_ = await trio.to_thread.run_sync(_content, path)
-        known = await self._database.read(take.already_here, hash_, user, stem_of(name))
-        if known is not None:
-            return TakeOutcome(known)
+        before = await self._database.read(take.already_here, hash_, user, stem_of(name))
+        if before is not None:
+            return TakeOutcome(before)
         stem = stem_of(name)
         imported = await trio.to_thread.run_sync(reader.read, data, stem, me)
         file = File(stem, data, hash_, imported)

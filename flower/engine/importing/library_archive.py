@@ -163,8 +163,8 @@ def _take(
         notices.insert(0, f"It brings {', '.join(items)}")
     state: State = "new" if loader.counts else "already here"
     characters = tuple(Stored(brief_of(one), pack(one)) for _, one in loader.characters)
-    taken = Taken(KIND, state, items or (name,), tuple(notices))
-    return TakeOutcome(taken, characters, tuple(loader.stories))
+    report = Taken(KIND, state, items or (name,), tuple(notices))
+    return TakeOutcome(report, characters, tuple(loader.stories))
 
 
 _NAMED = {
@@ -208,17 +208,17 @@ def _put_assets(archive: _Archive, assets: Path) -> list[str]:
     """Writes the YAML files that are not here; returns sentences about them."""
     new, other = [], []
     for name in archive.names():
-        found = _ASSET.fullmatch(name)
-        if found is None:
+        match = _ASSET.fullmatch(name)
+        if match is None:
             continue
         data = archive.read(name, _ASSET_BYTES) or b""
-        path = assets / found[1] / found[2]
+        path = assets / match[1] / match[2]
         if not path.exists():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_whole(path, [data], overwrite=False)
-            new.append(found[2])
+            new.append(match[2])
         elif file_io.read(path, len(data) + 1) != data:
-            other.append(f"{found[1]}/{found[2]}")
+            other.append(f"{match[1]}/{match[2]}")
     notices = []
     if new:
         notices.append(f"{len(new)} files of worlds, characters and rules came; restart the engine")

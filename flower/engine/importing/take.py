@@ -56,7 +56,7 @@ class Taken(Struct, frozen=True):
 class TakeOutcome(Struct, frozen=True):
     """The same, with what has to be known in memory."""
 
-    taken: Taken
+    report: Taken
     characters: tuple[Stored, ...] = ()
     stories: tuple[str, ...] = ()  # new, or with more in them now
 
@@ -91,10 +91,10 @@ _HOME_ALONE = (
 
 def already_here(db: Connection, hash_: bytes, user: int = 0, name: str = "") -> Taken | None:
     """Returns what to say of a file whose content somebody imported before; ``name``: what a user calls it."""
-    known = originals.find(db, hash_)
-    if known is None or not originals.in_use(db, known, user):
+    original = originals.find(db, hash_)
+    if original is None or not originals.in_use(db, original, user):
         return None
-    return Taken(known.kind, "already here", (name if user else known.name,))
+    return Taken(original.kind, "already here", (name if user else original.name,))
 
 
 def take(
@@ -112,9 +112,9 @@ def take(
     ``scripts_allowed``: the scripts of cards may act.
     Raises ``ImportFileError`` where the home has no room, ``StoreError``.
     """
-    known = already_here(db, file.hash, user, file.name)
-    if known is not None:
-        return TakeOutcome(known)
+    before = already_here(db, file.hash, user, file.name)
+    if before is not None:
+        return TakeOutcome(before)
     imported = file.imported
     kind = imported.kind.value
     if user:
@@ -142,9 +142,9 @@ def take(
         chats.take(db, group, dict(zip(titles, played, strict=True)))
         items.append((f"group {sanitize(group.name)}", "new"))
     originals.drop_unused(db, original)
-    state: State = "new" if any(found == "new" for _, found in items) or not items else "updated"
-    taken = Taken(kind, state, tuple(text for text, _ in items), imported.notices)
-    return TakeOutcome(taken, tuple(stored), tuple(played))
+    state: State = "new" if any(change == "new" for _, change in items) or not items else "updated"
+    report = Taken(kind, state, tuple(text for text, _ in items), imported.notices)
+    return TakeOutcome(report, tuple(stored), tuple(played))
 
 
 def _check_user(db: Connection, imported: Imported, user: int, now: float) -> None:
@@ -156,13 +156,13 @@ def _check_user(db: Connection, imported: Imported, user: int, now: float) -> No
             " home can import it"
         )
     new = len(imported.cards) + len(imported.books)
-    known = allowances.allowance(db, user, now)
-    if new and own_assets.count(db, user) + new > known.limits.most_own:
+    allowance = allowances.allowance(db, user, now)
+    if new and own_assets.count(db, user) + new > allowance.limits.most_own:
         raise ImportFileError(
-            f"you may have {known.limits.most_own} characters, worlds, rules and lorebooks of your own"
+            f"you may have {allowance.limits.most_own} characters, worlds, rules and lorebooks of your own"
         )
-    most = known.limits.stories
-    if imported.chats and most is not None and known.stories + len(imported.chats) > most:
+    most = allowance.limits.stories
+    if imported.chats and most is not None and allowance.stories + len(imported.chats) > most:
         raise ImportFileError(f"you may have {most} stories, trash included")
 
 
@@ -205,7 +205,7 @@ def _give_own_book(home: _Home, character_id: str, book: Book) -> None:
 
 
 def _give_linked_book(db: Connection, number: int, character_id: str) -> None:
-    """The lorebook that a card names holds in the place of the copy in the card: else all is told twice.
+    """The lorebook that a card names holds in the place of the copy in the card: else all is in the prompt twice.
 
     A copy with the same entries goes; another one stays, and can be switched on.
     """
@@ -283,12 +283,14 @@ def _begin(home: _Home, chat: Chat, number: int) -> str:
     created = chat.created or min(dates, default=home.now)
     names = speakers(chat)
     user = home.user
-    found = {name: characters.named(db, short(name), user) for name in names[: limits.IMPORT_SPEAKERS]}
+    identities = {
+        name: characters.named(db, short(name), user) for name in names[: limits.IMPORT_SPEAKERS]
+    }
     character_id = characters.named(db, short(sanitize(chat.character)), user) if chat.character else ""
     title = sanitize(chat.title or chat.character) or "Untitled"
     begun = imported_chats.Begun(session_id, title, character_id, created, max(dates, default=created))
     imported_chats.begin(db, begun, user)
-    _steer(home, session_id, chat, [one for one in found.values() if one and one != character_id])
+    _steer(home, session_id, chat, [one for one in identities.values() if one and one != character_id])
     return session_id
 
 
@@ -297,9 +299,9 @@ def _steer(home: _Home, session_id: str, chat: Chat, members: list[str]) -> None
     note = _note(chat.note)
     persona = Persona(sanitize(chat.player)[: limits.NAME_CHARS])
     if persona.name:
-        for known in personas.listed(home.db, home.user):
-            if known.name.casefold() == persona.name.casefold():
-                persona = replace(persona, text=known.description[:NOTE_CHARS])
+        for other in personas.listed(home.db, home.user):
+            if other.name.casefold() == persona.name.casefold():
+                persona = replace(persona, text=other.description[:NOTE_CHARS])
                 break
     texts = {"scenario": sanitize(chat.scenario), "memory": sanitize(chat.memory)}
     pins = tuple(text[:NOTE_CHARS] for text in texts.values() if text.strip())
@@ -337,8 +339,8 @@ def _take_persona(home: _Home, persona: values.ImportedPersona) -> tuple[str, St
         original=home.original,
         owner=home.user,
     )
-    known = personas.listed(db, home.user)
-    if persona.default and not any(one.is_default for one in known):
+    others = personas.listed(db, home.user)
+    if persona.default and not any(one.is_default for one in others):
         personas.make_default(db, number, home.user)
     personas.bind_files(db, number, [stem_of(file) for file in persona.characters], home.user)
     linked = stem_of(persona.linked_book) if persona.linked_book else ""

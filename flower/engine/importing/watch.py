@@ -71,14 +71,14 @@ class ImportFolder:
 
     def _folders(self) -> list[Path]:
         """Returns the folders that files may come into."""
-        found: list[Path] = []
-        for folder, folders, _ in os.walk(self._root):
+        folders: list[Path] = []
+        for folder, names, _ in os.walk(self._root):
             if Path(folder) == self._root:
-                folders[:] = [name for name in folders if name not in (DONE, FAILED)]
-            found.append(Path(folder))
-            if len(found) == FOLDERS_MOST:
+                names[:] = [name for name in names if name not in (DONE, FAILED)]
+            folders.append(Path(folder))
+            if len(folders) == FOLDERS_MOST:
                 break
-        return found
+        return folders
 
     def _files(self) -> dict[Path, Stamp]:
         """Returns what is in the folder and below it, outside ``done`` and ``failed``."""
@@ -103,16 +103,16 @@ class ImportFolder:
         """Imports a file and moves it; returns whether it could not be imported."""
         why = ""
         try:
-            taken: Taken | None = await self._importer.take(path, path.name)
+            report: Taken | None = await self._importer.take(path, path.name)
         except UnknownPlayerError as error:
-            taken = None
+            report = None
             why = f"{error}.\nImport it with: flower import --me NAME {path.name}"
         except ImportFileError as error:
-            taken, why = None, f"{error}."
+            report, why = None, f"{error}."
         # A full disk is no fault of the file: ``StoreError`` leaves it where it is, for the next look.
         await trio.to_thread.run_sync(self._move, path, why)
-        log.info("import folder: %s", "failed" if taken is None else taken.state)
-        return taken is None
+        log.info("import folder: %s", "failed" if report is None else report.state)
+        return report is None
 
     def _move(self, path: Path, why: str) -> None:
         place = self._root / (FAILED if why else DONE) / path.relative_to(self._root)

@@ -30,9 +30,9 @@ _SPOKEN = {
 def macros(value: str) -> str:
     """Returns a text with {character}, {user}, #{character}: and #{user}: as the common macros."""
 
-    def common(found: re.Match[str]) -> str:
-        name = "{{char}}" if found[1] == "character" else "{{user}}"
-        return name + (":" if found[0].endswith(":") else "")
+    def common(match: re.Match[str]) -> str:
+        name = "{{char}}" if match[1] == "character" else "{{user}}"
+        return name + (":" if match[0].endswith(":") else "")
 
     return _MACROS.sub(common, value)
 
@@ -98,8 +98,8 @@ def _card(
 
 def _day(source: Mapping[str, Any], key: str) -> float | None:
     """Returns a date in whole seconds, as cards have it."""
-    found = fields.date(source.get(key))
-    return None if found is None else float(int(found))
+    moment = fields.date(source.get(key))
+    return None if moment is None else float(int(moment))
 
 
 def _picture(archive: Archive, path: str, source: Mapping[str, Any]) -> bytes | None:
@@ -117,17 +117,17 @@ def _first_message(scenario: Mapping[str, Any]) -> str:
 
 
 def _examples(value: object) -> str:
-    blocks = [macros(found) for item in objects(value) if (found := text(item.get("text")))]
+    blocks = [macros(example) for item in objects(value) if (example := text(item.get("text")))]
     return "\n".join(f"<START>\n{block}" for block in blocks)
 
 
 def _chat(scenario: Mapping[str, Any], character: str) -> Chat | None:
-    said = list(objects(scenario.get("messages")))
-    if not said:
+    exchanges = list(objects(scenario.get("messages")))
+    if not exchanges:
         return None
     greeting = _first_message(scenario)
     lines = [chat_tree.one_text_message(greeting, "assistant", character)] if greeting else []
-    lines += [_line(item, character) for item in _interleaved(said)]
+    lines += [_line(item, character) for item in _interleaved(exchanges)]
     messages = chat_tree.chain(lines)
     return Chat(
         title=text(scenario.get("title")),
@@ -140,12 +140,12 @@ def _chat(scenario: Mapping[str, Any], character: str) -> Chat | None:
     )
 
 
-def _interleaved(said: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Yields messages in the order they were said: old exports have all the player's lines first."""
-    human = [item for item in said if item.get("type") == "human"]
-    answers = [item for item in said if item.get("type") != "human"]
-    if len(human) != len(answers) or len(human) < 2 or list(said) != human + answers:
-        yield from said
+def _interleaved(exchanges: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yields exchanges in the order they were said: old exports have all the player's lines first."""
+    human = [item for item in exchanges if item.get("type") == "human"]
+    answers = [item for item in exchanges if item.get("type") != "human"]
+    if len(human) != len(answers) or len(human) < 2 or list(exchanges) != human + answers:
+        yield from exchanges
         return
     for pair in zip(human, answers, strict=True):
         yield from pair
@@ -217,8 +217,8 @@ def read_faraday(source: Mapping[str, Any], picture: bytes | None, fallback_name
 def _faraday_chat(source: Mapping[str, Any], character: str, greeting: str) -> Chat | None:
     lines = [chat_tree.one_text_message(greeting, "assistant", character)] if greeting else []
     for item in objects(source.get("ChatItems")):
-        if said := _macro_text(item, "input"):
-            variant = Variant(text=said, sent=fields.date(item.get("createdAt")))
+        if line := _macro_text(item, "input"):
+            variant = Variant(text=line, sent=fields.date(item.get("createdAt")))
             lines.append(UnplacedMessage("user", PLAYER, [variant]))
         outputs = list(objects(item.get("RegenSwipes"))) or [{"text": item.get("output")}]
         if any(text(output.get("text")) for output in outputs):

@@ -39,10 +39,10 @@ _EXACT = 2**53
 
 
 def _logic(value: object) -> Logic:
-    found = whole(value)
-    if found is None:
+    logic = whole(value)
+    if logic is None:
         return Logic.AND_ANY
-    return Logic(found) if 0 <= found <= Logic.AND_ALL else Logic.NEVER
+    return Logic(logic) if 0 <= logic <= Logic.AND_ALL else Logic.NEVER
 
 
 def _position(value: object) -> Position:
@@ -53,8 +53,8 @@ def _position(value: object) -> Position:
 
 
 def _role(value: object) -> Role:
-    found = whole(value)
-    return Role(found) if found in (0, 1, 2) else Role.SYSTEM
+    role = whole(value)
+    return Role(role) if role in (0, 1, 2) else Role.SYSTEM
 
 
 def _messages_or_none(value: object) -> int | None:
@@ -62,8 +62,8 @@ def _messages_or_none(value: object) -> int | None:
 
 
 def _depth(value: object) -> int:
-    found = _messages_or_none(value)
-    return _DEPTH if found is None else found
+    depth = _messages_or_none(value)
+    return _DEPTH if depth is None else depth
 
 
 def _messages(value: object) -> int:
@@ -75,13 +75,13 @@ def _level(value: object) -> int:
 
 
 def _probability(value: object) -> float:
-    found = number(value)
-    return 0.0 if found is None else found
+    percent = number(value)
+    return 0.0 if percent is None else percent
 
 
 def _weight(value: object) -> float:
-    found = number(value)
-    return 100.0 if found is None else found
+    weight = number(value)
+    return 100.0 if weight is None else weight
 
 
 def _groups(value: object) -> tuple[str, ...]:
@@ -141,9 +141,9 @@ BOOK_DEFAULTS = {"position": Position.AFTER_CHARACTER}
 DEFAULT = Entry(uid="")
 
 
-def filter_object(found: CharacterFilter | None) -> dict[str, Any]:
+def filter_object(who: CharacterFilter | None) -> dict[str, Any]:
     """Returns a character filter as World Info files write it."""
-    chosen = found or CharacterFilter()
+    chosen = who or CharacterFilter()
     return {"isExclude": chosen.exclude, "names": list(chosen.names), "tags": list(chosen.tags)}
 
 
@@ -181,8 +181,8 @@ def character_book(value: object, fallback_name: str = "") -> Book | None:
 
 def read(source: Mapping[str, Any], fallback_name: str = "") -> Book:
     """Returns the book in an object that has ``entries``. Raises ``ImportFileError`` if it is too large."""
-    found = source["entries"]
-    parts = list(found.items()) if isinstance(found, dict) else list(enumerate(found))
+    items = source["entries"]
+    parts = list(items.items()) if isinstance(items, dict) else list(enumerate(items))
     if len(parts) > limits.IMPORT_ENTRIES:
         raise ImportFileError(f"the lorebook has more than {limits.IMPORT_ENTRIES:,} entries")
     entries = _entries(parts)
@@ -329,8 +329,8 @@ def _secondary(value: object) -> tuple[str, ...]:
 
 
 def _order(value: object) -> float:
-    found = number(value)
-    return 100 if found is None else found
+    order = number(value)
+    return 100 if order is None else order
 
 
 def _filter(value: object) -> CharacterFilter | None:

@@ -40,14 +40,14 @@ def world_info(book: Book) -> bytes:
 
     A file that gave no name gets none: other programs go by the name of the file.
     """
-    taken: dict[str, Any] = {}
+    entries: dict[str, Any] = {}
     for index, entry in enumerate(book.entries):
-        uid = _number(entry.uid, taken)
-        taken[str(uid)] = _world_info_entry(entry, uid, index)
+        uid = _number(entry.uid, entries)
+        entries[str(uid)] = _world_info_entry(entry, uid, index)
     rest = _settings(book)
     if book.name and ("name" in book.source or not any(map(_is_world_info, book.entries))):
         rest["name"] = book.name
-    return json_text.indented({"entries": taken, **rest}).encode()
+    return json_text.indented({"entries": entries, **rest}).encode()
 
 
 def lorebook_v3(book: Book) -> bytes:
@@ -78,12 +78,12 @@ def _settings(book: Book) -> dict[str, Any]:
     return result
 
 
-def _number(uid: str, taken: Mapping[str, Any]) -> int | str:
+def _number(uid: str, entries: Mapping[str, Any]) -> int | str:
     """Returns an entry's number, as a number where it is one: the key and the field must agree."""
-    if uid not in taken and uid:
+    if uid not in entries and uid:
         return int(uid) if uid.isascii() and uid.isdigit() and str(int(uid)) == uid else uid
-    free = len(taken)
-    while str(free) in taken:
+    free = len(entries)
+    while str(free) in entries:
         free += 1
     return free
 

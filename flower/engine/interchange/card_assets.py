@@ -99,7 +99,7 @@ def png_chunks(files: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
 
 
 def main_icon(assets: object) -> str:
-    """Returns the path of the picture that stands for the card, "" without one in the file."""
+    """Returns the path of the picture of the card, "" without one in the file."""
     icons = [item for item in objects(assets) if item.get("type") == "icon"]
     icons.sort(key=lambda item: item.get("name") != "main")
     return next((path for item in icons if (path := path_of(text(item.get("uri"))))), "")

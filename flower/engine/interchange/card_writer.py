@@ -71,27 +71,31 @@ _OPTIONAL = (
 def card_object(card: Card, spec: Spec) -> dict[str, Any]:
     """Returns a card as the object of a specification."""
     source = card.source
-    known = cards.kind_of(source) if source else None
-    was = cards.read(source) if known else None
-    top, data = _beginning(card, known)
+    kind = cards.kind_of(source) if source else None
+    was = cards.read(source) if kind else None
+    top, data = _beginning(card, kind)
     v3 = spec == "v3"
     _fill(card, was, top, data, (*_FIELDS, *(_V3_FIELDS if v3 else ())), must=True)
     _fill(card, was, top, data, (*_OPTIONAL, *(() if v3 else _V3_FIELDS)), must=False)
     _put_extensions(card, was, data)
     _put_book(card, was, data)
     version = str(top.get("spec_version", ""))
-    kept = v3 and known is Kind.CARD_V3 and version
-    top |= {"spec": _SPECS[spec][0], "spec_version": version if kept else _SPECS[spec][1], "data": data}
+    keeps_version = v3 and kind is Kind.CARD_V3 and version
+    top |= {
+        "spec": _SPECS[spec][0],
+        "spec_version": version if keeps_version else _SPECS[spec][1],
+        "data": data,
+    }
     return top
 
 
-def _beginning(card: Card, known: Kind | None) -> tuple[dict[str, Any], dict[str, Any]]:
+def _beginning(card: Card, kind: Kind | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """Returns what is beside ``data`` and in it before anything is filled in."""
-    if known in (Kind.CARD_V2, Kind.CARD_V3):
+    if kind in (Kind.CARD_V2, Kind.CARD_V3):
         return dict(card.source), dict(mapping(card.source["data"]))
     beside = {field.beside: "" for field in _FIELDS if field.beside}
     data: dict[str, Any] = {"extensions": dict(card.extensions)}
-    return ({**beside, **card.source} if known is Kind.CARD_V1 else beside), data
+    return ({**beside, **card.source} if kind is Kind.CARD_V1 else beside), data
 
 
 def _fill(
@@ -125,8 +129,8 @@ def _put_extensions(card: Card, was: Card | None, data: dict[str, Any]) -> None:
     data["extensions"] = extensions
 
 
-def _depth_prompt(found: DepthPrompt | None) -> dict[str, Any]:
-    prompt = found or DepthPrompt("")
+def _depth_prompt(depth_prompt: DepthPrompt | None) -> dict[str, Any]:
+    prompt = depth_prompt or DepthPrompt("")
     return {"prompt": prompt.text, "depth": prompt.depth, "role": prompt.role}
 
 
@@ -181,14 +185,14 @@ def card_png(card: Card, original: bytes | None = None) -> bytes:
     return pictures.with_texts(picture or portrait(card.name), chunks, CARD_KEYWORDS)
 
 
-def _chunks_say(picture: bytes, wanted: Mapping[str, object]) -> bool:
+def _chunks_say(picture: bytes, expected: Mapping[str, object]) -> bool:
     """Whether each keyword is in a picture once, with this value."""
     chunks = list(pictures.texts(picture, CARD_KEYWORDS))
     try:
         values = {word: pictures.card_object(body) for word, body in chunks}
     except ImportFileError:
         return False
-    return len(chunks) == len(wanted) and values == wanted
+    return len(chunks) == len(expected) and values == expected
 
 
 def card_charx(card: Card, original: bytes | None = None) -> bytes:
@@ -198,8 +202,8 @@ def card_charx(card: Card, original: bytes | None = None) -> bytes:
     Raises ``ImportFileError`` if it is broken.
     """
     v3 = card_object(card, "v3")
-    kept = Archive(original) if original and card_assets.is_charx(original) else None
-    if original and kept and _says(kept.read(card_assets.CARD_JSON), v3):
+    charx = Archive(original) if original and card_assets.is_charx(original) else None
+    if original and charx and _says(charx.read(card_assets.CARD_JSON), v3):
         return original
     files = dict(card_assets.members(original)) if original else {}
     if original and not files:

@@ -101,9 +101,9 @@ def _card(data: Mapping[str, Any], source: Mapping[str, Any], fallback_name: str
         creator_notes=first_text(data, "creator_notes", "creatorcomment")
         or text(source.get("creatorcomment")),
         notes_by_language={
-            key: found
+            key: value_text
             for key, value in mapping(data.get("creator_notes_multilingual")).items()
-            if (found := text(value))
+            if (value_text := text(value))
         },
         sources=texts(data.get("source")),
         created=seconds(data.get("creation_date")),
@@ -124,19 +124,19 @@ def short(name: str) -> str:
 
 
 def _depth_prompt(extensions: Mapping[str, Any]) -> DepthPrompt | None:
-    found = mapping(extensions.get("depth_prompt"))
-    prompt = text(found.get("prompt"))
+    source = mapping(extensions.get("depth_prompt"))
+    prompt = text(source.get("prompt"))
     if not prompt.strip():
         return None
-    depth, role = whole(found.get("depth"), 0), found.get("role")
+    depth, role = whole(source.get("depth"), 0), source.get("role")
     return DepthPrompt(prompt, 4 if depth is None else depth, role if role in _ROLES else "system")
 
 
 def _talkativeness(extensions: Mapping[str, Any], source: Mapping[str, Any]) -> float | None:
-    found = number(extensions.get("talkativeness"))
-    if found is None:
-        found = number(source.get("talkativeness"))
-    return None if found is None else min(max(found, 0.0), 1.0)
+    share = number(extensions.get("talkativeness"))
+    if share is None:
+        share = number(source.get("talkativeness"))
+    return None if share is None else min(max(share, 0.0), 1.0)
 
 
 def _asset(item: Mapping[str, Any]) -> Asset:
@@ -158,7 +158,7 @@ def _gradio(source: Mapping[str, Any], fallback_name: str) -> Card:
 
 
 def _ooba(source: Mapping[str, Any], fallback_name: str) -> Card:
-    """The example dialogue stands inside the context and cannot be told from it."""
+    """The example dialogue is inside the context and cannot be parted from it."""
     return Card(
         name=short(text(source.get("name")).strip() or fallback_name.strip() or UNNAMED),
         description=text(source.get("context")),
@@ -176,15 +176,15 @@ def _rest(source: Mapping[str, Any], used: Sequence[str], program: str) -> dict[
 
 def notices(card: Card) -> tuple[str, ...]:
     """Returns sentences about what a card wants that Flower cannot do, and what it cannot know."""
-    found = []
+    sentences = []
     source, extensions = card.source, card.extensions
     data = mapping(source.get("data")) or source
     if not (first_text(data, "name", "char_name") or text(source.get("name"))).strip():
-        found.append(f"The card has no name; it is called {card.name}.")
+        sentences.append(f"The card has no name; it is called {card.name}.")
     if (number(source.get("spec_version")) or 0) > 3:
-        found.append("The card is of a newer version than 3.0; what Flower does not know is kept.")
+        sentences.append("The card is of a newer version than 3.0; what Flower does not know is kept.")
     if any(key in extensions for key in _SCRIPTED):
-        found.append("The card brings JavaScript, which Flower does not run.")
+        sentences.append("The card brings JavaScript, which Flower does not run.")
     count = len(card.scripts)
     if count:
         what = (
@@ -192,18 +192,18 @@ def notices(card: Card) -> tuple[str, ...]:
             if count > 1
             else "a script that changes texts; it does"
         )
-        found.append(f"The card brings {what} nothing until you say yes: /script list.")
+        sentences.append(f"The card brings {what} nothing until you say yes: /script list.")
     if any(asset.kind == "x-risu-asset" or asset.kind.startswith("x_") for asset in card.assets):
-        found.append("The card brings assets that Flower cannot show; they are kept.")
+        sentences.append("The card brings assets that Flower cannot show; they are kept.")
     if any("l2d" in asset.uri or "live2d" in asset.kind.lower() for asset in card.assets):
-        found.append("The card has a Live2D model, which Flower cannot show; it is kept.")
+        sentences.append("The card has a Live2D model, which Flower cannot show; it is kept.")
     invisible = len(_TAG_SIGNS.findall("".join(_told(card))))
     if invisible:
-        found.append(f"The card hides {invisible} invisible signs in its texts.")
+        sentences.append(f"The card hides {invisible} invisible signs in its texts.")
     linked = _linked_books(extensions)
     if linked:
-        found.append(f"Lorebooks that the card names are not in the file: {linked}.")
-    return tuple(found)
+        sentences.append(f"Lorebooks that the card names are not in the file: {linked}.")
+    return tuple(sentences)
 
 
 def _told(card: Card) -> tuple[str, ...]:

@@ -76,11 +76,11 @@ def last(messages: Sequence[ImportedMessage]) -> int | None:
 
 def path(chat: Chat, leaf: int | None) -> list[int]:
     """Returns the indexes of the messages from the first one to ``leaf``."""
-    found: list[int] = []
+    way: list[int] = []
     while leaf is not None:
-        found.append(leaf)
+        way.append(leaf)
         leaf = chat.messages[leaf].parent
-    return found[::-1]
+    return way[::-1]
 
 
 def leaves(chat: Chat) -> list[int]:
@@ -136,14 +136,14 @@ def marks(chat: Chat) -> Iterator[object]:
 
 def _beginning(chat: Chat) -> tuple[tuple[str, str, str], ...]:
     """Returns the texts up to the first answer to the player, () in a chat without one."""
-    found = []
-    asked = False
+    start = []
+    has_player = False
     for index in path(chat, chat.endings[0].leaf if chat.endings else last(chat.messages)):
         message = chat.messages[index]
-        found.append((message.role, message.name, message.text))
-        if asked and message.role == "assistant":
-            return tuple(found)
-        asked = asked or message.role == "user"
+        start.append((message.role, message.name, message.text))
+        if has_player and message.role == "assistant":
+            return tuple(start)
+        has_player = has_player or message.role == "user"
     return ()
 
 
@@ -165,7 +165,7 @@ def is_branch(chat: Chat) -> bool:
 class _Tree:
     def __init__(self) -> None:
         self.messages: list[ImportedMessage] = []
-        self._found: dict[Key, int] = {}
+        self._places: dict[Key, int] = {}
 
     def add(self, chat: Chat) -> Iterator[Ending]:
         """Adds a chat's messages; yields its endings with their new places."""
@@ -191,7 +191,7 @@ class _Tree:
         else:
             shift = self._join(place, message)
         for variant in self.messages[place].variants:
-            self._found.setdefault(_key(message, variant.text), place)
+            self._places.setdefault(_key(message, variant.text), place)
         return place, shift
 
     def _find(self, message: ImportedMessage) -> int | None:
@@ -199,7 +199,7 @@ class _Tree:
         candidates = [message.text, *(variant.text for variant in message.variants)]
         return next(
             (place for text_ in candidates
-             if (place := self._found.get(_key(message, text_))) is not None),
+             if (place := self._places.get(_key(message, text_))) is not None),
             None,
         )  # fmt: skip
 

@@ -71,18 +71,18 @@ def read(data: bytes, name: str, inside: Reader | None) -> Imported | None:
 
 
 def _png(data: bytes, name: str) -> Imported:
-    found: dict[str, bytes] = {}
+    by_word: dict[str, bytes] = {}
     for word, body in pictures.texts(data, ("ccv3", "chara", _NOVELAI)):
-        found.setdefault(word, body)
+        by_word.setdefault(word, body)
     problem: ImportFileError | None = None
     for word in ("ccv3", "chara"):
-        if word in found:
+        if word in by_word:
             try:
-                return _card(pictures.card_object(found[word]), Kind.CARD_PNG, data, name)
+                return _card(pictures.card_object(by_word[word]), Kind.CARD_PNG, data, name)
             except ImportFileError as error:
                 problem = problem or error
-    if _NOVELAI in found:
-        book = pictures.card_object(found[_NOVELAI])
+    if _NOVELAI in by_word:
+        book = pictures.card_object(by_word[_NOVELAI])
         if other_books.kind_of(book) is Kind.NOVELAI_BOOK:
             return Imported(
                 kind=Kind.NOVELAI_BOOK_PNG,
@@ -159,7 +159,7 @@ def _files(opened: Archive, inside: Reader) -> Imported:
 
     Raises ``UnknownPlayerError`` for a chat in it, so that all can be given in again with the name.
     """
-    found: list[Imported] = []
+    contents: list[Imported] = []
     left_out: list[str] = []
     problem: ImportFileError | None = None
     for path in opened.names():
@@ -167,31 +167,31 @@ def _files(opened: Archive, inside: Reader) -> Imported:
         if last.startswith(".") or "__MACOSX" in path or last in _NO_LIBRARY:
             continue
         try:
-            found.append(inside(opened.read(path), last.rpartition(".")[0] or last))
+            contents.append(inside(opened.read(path), last.rpartition(".")[0] or last))
         except UnknownPlayerError:
             raise
         except ImportFileError as error:
             problem = problem or error
             left_out.append(last[-limits.KEY_SHOWN_CHARS :])
-    if not found:
+    if not contents:
         raise ImportFileError(
             "the archive holds no card, no character and no story that Flower knows"
             + (f" ({problem})" if problem is not None and len(left_out) == 1 else "")
         )
-    notices = [notice for one in found for notice in one.notices]
+    notices = [notice for one in contents for notice in one.notices]
     if left_out:
         more = f" and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
         names = ", ".join(left_out[:_NAMED])
         notices.insert(0, f"Not read of the archive: {names}{more}.")
-    kinds = {one.kind for one in found}
+    kinds = {one.kind for one in contents}
     return Imported(
         kind=kinds.pop() if len(kinds) == 1 else Kind.ARCHIVE,
-        cards=tuple(card for one in found for card in one.cards),
-        books=tuple(book for one in found for book in one.books),
-        chats=tuple(chat for one in found for chat in one.chats),
-        groups=tuple(group for one in found for group in one.groups),
-        personas=tuple(persona for one in found for persona in one.personas),
-        quick_replies=tuple(replies for one in found for replies in one.quick_replies),
-        scripts=tuple(script for one in found for script in one.scripts),
+        cards=tuple(card for one in contents for card in one.cards),
+        books=tuple(book for one in contents for book in one.books),
+        chats=tuple(chat for one in contents for chat in one.chats),
+        groups=tuple(group for one in contents for group in one.groups),
+        personas=tuple(persona for one in contents for persona in one.personas),
+        quick_replies=tuple(replies for one in contents for replies in one.quick_replies),
+        scripts=tuple(script for one in contents for script in one.scripts),
         notices=tuple(notices[: limits.IMPORT_SPEAKERS]),
     )

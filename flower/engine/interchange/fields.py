@@ -35,19 +35,19 @@ def text(value: object) -> str:
 
 def first_text(source: Mapping[str, object], *keys: str) -> str:
     """Returns the first text that is not empty among ``keys``."""
-    return next((found for key in keys if (found := text(source.get(key)))), "")
+    return next((value for key in keys if (value := text(source.get(key)))), "")
 
 
 def texts(value: object) -> tuple[str, ...]:
     """Returns a list of texts without its empty ones; a single text is a list of one."""
     parts = value if isinstance(value, list) else [value]
-    return tuple(found for part in parts if (found := text(part)).strip())
+    return tuple(line for part in parts if (line := text(part)).strip())
 
 
 def words(value: object) -> tuple[str, ...]:
     """Returns a list of words or short phrases; in a single text commas are between them."""
     parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []
-    return tuple(found for part in parts if (found := text(part).strip()))
+    return tuple(word for part in parts if (word := text(part).strip()))
 
 
 def number(value: object) -> float | None:
@@ -173,8 +173,8 @@ def iso(moment: float | None) -> str:
     """Returns a date as browsers write it, "" for none: 2026-11-28T01:06:08.486Z."""
     if moment is None:
         return ""
-    found = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=moment)
-    return found.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    moment_utc = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=moment)
+    return moment_utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 # --- The names by which files point to each other

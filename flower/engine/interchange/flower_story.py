@@ -143,10 +143,10 @@ def _messages(
             raise ImportFileError(f"the story names a message {parent} that is not there before")
         above, under = places[parent] if parent is not None else (None, 0)
         for number, row in enumerate(group):
-            found = whole(row.get("id"))
-            if found is None or found in places:
+            identity = whole(row.get("id"))
+            if identity is None or identity in places:
                 raise ImportFileError("a message of the story has no number of its own")
-            places[found] = (len(messages), number)
+            places[identity] = (len(messages), number)
         messages.append(_message(group, above, under))
     return messages, places
 
@@ -205,9 +205,9 @@ def _endings(
 
 
 def _leaf(value: object, places: Mapping[int, tuple[int, int]]) -> int | None:
-    found = whole(value)
-    if found is None:
+    number = whole(value)
+    if number is None:
         return None
-    if found not in places:
-        raise ImportFileError(f"the story names an end {found} that is not there")
-    return places[found][0]
+    if number not in places:
+        raise ImportFileError(f"the story names an end {number} that is not there")
+    return places[number][0]

@@ -77,8 +77,8 @@ def first_value(text: str) -> tuple[Any, int]:
 def _check_shape(text: str, start: int) -> None:
     """Refuses what is too deep or too much, up to the end of the first value."""
     depth = count = 0
-    for found in _TOKEN.finditer(text, start):
-        sign = text[found.start()]
+    for match in _TOKEN.finditer(text, start):
+        sign = text[match.start()]
         if sign == ",":
             count += 1
         elif sign in "[{":

@@ -72,8 +72,8 @@ def read_archive(archive: Archive, name: str = "", me: str = "") -> Imported:
     value = json_text.parse(json_text.decode(archive.read(STORY_JSON)))
     if kind_of(value) is None:
         raise ImportFileError("story.json in the archive is no Kobold story")
-    found = read(value, name, me)
-    return Imported(kind=Kind.KOBOLD_STORY_ZIP, chats=found.chats, books=found.books)
+    story = read(value, name, me)
+    return Imported(kind=Kind.KOBOLD_STORY_ZIP, chats=story.chats, books=story.books)
 
 
 def _note(value: Mapping[str, Any]) -> ChatNote | None:
@@ -123,9 +123,9 @@ def _pieces(value: Mapping[str, Any]) -> Iterator[list[str]]:
 def _alternatives(item: Mapping[str, Any]) -> list[str]:
     options = item.get("Alternative Options") or item.get("Options")
     return [
-        found
+        option_text
         for option in objects(options)
-        if (found := first_text(option, "Text", "text")) and not option.get("Previous Selection")
+        if (option_text := first_text(option, "Text", "text")) and not option.get("Previous Selection")
     ]
 
 
@@ -135,21 +135,21 @@ def _shared_pieces(value: Mapping[str, Any]) -> Iterator[list[str]]:
     return ([text(piece)] for piece in pieces)
 
 
-def without_pictures(said: str) -> str:
+def without_pictures(line: str) -> str:
     """Returns a text without the marks that stand for pictures in it."""
     for begin, end in _PICTURES:
-        if begin not in said:
+        if begin not in line:
             continue
-        kept = []
+        pieces = []
         place = 0
-        while (start := said.find(begin, place)) >= 0:
-            stop = said.find(end, start)
+        while (start := line.find(begin, place)) >= 0:
+            stop = line.find(end, start)
             if stop < 0:
                 break
-            kept.append(said[place:start])
+            pieces.append(line[place:start])
             place = stop + len(end)
-        said = "".join(kept) + said[place:]
-    return said
+        line = "".join(pieces) + line[place:]
+    return line
 
 
 # --- who speaks ---------------------------------------------------------------------------------
@@ -187,37 +187,37 @@ def _marked(
     while rest:
         places = [(place, mark) for mark in (begin, end) if (place := rest.find(mark)) >= 0]
         place, mark = min(places, default=(len(rest), ""))
-        said = rest[:place].strip()
-        if said:
-            yield chat_tree.one_text_message(said, role, names[role])
+        line = rest[:place].strip()
+        if line:
+            yield chat_tree.one_text_message(line, role, names[role])
         role = "user" if mark == begin else "assistant"
         rest = rest[place + len(mark) :] if mark else ""
 
 
 def _dialogue(whole_text: str, player: str, others: Sequence[str]) -> list[UnplacedMessage]:
     """Splits a text at lines that begin with a speaker's name and a colon."""
-    known = [name for name in (player, *others) if name]
-    turns = _turns(whole_text, known)
+    names = [name for name in (player, *others) if name]
+    turns = _turns(whole_text, names)
     if not player:
         speakers = tuple(dict.fromkeys(name for name, _ in turns if name))
         if len(speakers) > 1:
             raise UnknownPlayerError(speakers[: limits.IMPORT_SPEAKERS])
     return [
-        chat_tree.one_text_message(said, "user" if name and name == player else "assistant", name)
-        for name, said in turns
-        if said
+        chat_tree.one_text_message(line, "user" if name and name == player else "assistant", name)
+        for name, line in turns
+        if line
     ]
 
 
-def _turns(whole_text: str, known: Sequence[str]) -> list[tuple[str, str]]:
+def _turns(whole_text: str, names: Sequence[str]) -> list[tuple[str, str]]:
     turns: list[tuple[str, list[str]]] = [("", [])]
     for line in whole_text.split("\n"):
-        name, colon, said = line.partition(":")
-        if colon and (name in known or (not known and _is_name(name))):
-            turns.append((name, [said.lstrip()]))
+        name, colon, rest = line.partition(":")
+        if colon and (name in names or (not names and _is_name(name))):
+            turns.append((name, [rest.lstrip()]))
         else:
             turns[-1][1].append(line)
-    return [(name, said) for name, parts in turns if (said := "\n".join(parts).strip())]
+    return [(name, whole) for name, parts in turns if (whole := "\n".join(parts).strip())]
 
 
 def _is_name(value: str) -> bool:
@@ -231,18 +231,18 @@ def _is_name(value: str) -> bool:
 
 def _adventure(pieces: Iterable[list[str]]) -> Iterator[UnplacedMessage]:
     for piece in pieces:
-        said = without_pictures(piece[0]).strip()
-        if said.startswith(">"):
-            yield chat_tree.one_text_message(said.removeprefix(">").strip(), "user", "")
-        elif said:
-            yield chat_tree.one_text_message(said, "assistant", "")
+        line = without_pictures(piece[0]).strip()
+        if line.startswith(">"):
+            yield chat_tree.one_text_message(line.removeprefix(">").strip(), "user", "")
+        elif line:
+            yield chat_tree.one_text_message(line, "assistant", "")
 
 
 def _story(pieces: Iterable[list[str]]) -> Iterator[UnplacedMessage]:
     """Pieces of a story go on in the middle of a sentence, so their spaces stay."""
     for piece in pieces:
         variants = [
-            Variant(text=found) for part in dict.fromkeys(piece) if (found := without_pictures(part))
+            Variant(text=line) for part in dict.fromkeys(piece) if (line := without_pictures(part))
         ]
         if variants:
             yield UnplacedMessage("assistant", "", variants)

@@ -69,8 +69,8 @@ def _imported(
     if isinstance(lorebook.get("entries"), list) and lorebook["entries"]:
         books = (other_books.read(lorebook, Kind.NOVELAI_BOOK, chat.title),)
     chat = structs.replace(chat, source=source)
-    told = chat.messages or chat.memory or chat.note is not None or not books
-    return Imported(kind=kind, chats=(chat,) if told else (), books=books, notices=notices)
+    has_story = chat.messages or chat.memory or chat.note is not None or not books
+    return Imported(kind=kind, chats=(chat,) if has_story else (), books=books, notices=notices)
 
 
 def _chat(

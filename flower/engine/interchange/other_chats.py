@@ -98,20 +98,22 @@ def _cai_line(item: Mapping[str, Any]) -> UnplacedMessage:
 
 
 def _agnai(value: dict[str, Any], name: str, me: str) -> Imported:
-    said = list(objects(value.get("messages")))
-    is_player = _agnai_player(said, me)
-    lines = [_agnai_line(item, is_player(item)) for item in said]
+    messages = list(objects(value.get("messages")))
+    is_player = _agnai_player(messages, me)
+    lines = [_agnai_line(item, is_player(item)) for item in messages]
     title = text(value.get("name")) or name
     chat = _chat(lines, title, scenario=text(value.get("scenario")),
                  source={key: part for key, part in value.items() if key != "messages"})  # fmt: skip
     return Imported(kind=Kind.AGNAI_CHAT, chats=(chat,))
 
 
-def _agnai_player(said: Sequence[Mapping[str, Any]], me: str) -> Callable[[Mapping[str, Any]], bool]:
+def _agnai_player(
+    messages: Sequence[Mapping[str, Any]], me: str
+) -> Callable[[Mapping[str, Any]], bool]:
     """Lines of people have their id; where none has, a name must tell."""
-    if any(item.get("userId") for item in said) and not me:
+    if any(item.get("userId") for item in messages) and not me:
         return lambda item: bool(item.get("userId"))
-    speakers = tuple(dict.fromkeys(map(_agnai_speaker, said)))
+    speakers = tuple(dict.fromkeys(map(_agnai_speaker, messages)))
     if me in speakers:
         return lambda item: _agnai_speaker(item) == me
     if len(speakers) > 1:
@@ -126,7 +128,7 @@ def _agnai_speaker(item: Mapping[str, Any]) -> str:
 def _agnai_line(item: Mapping[str, Any], player: bool) -> UnplacedMessage:
     texts_ = [text(item.get("msg")), *texts(item.get("retries"))]
     sent = fields.date(item.get("createdAt"))
-    variants = [Variant(text=found, sent=sent) for found in dict.fromkeys(texts_)]
+    variants = [Variant(text=line, sent=sent) for line in dict.fromkeys(texts_)]
     return UnplacedMessage(
         "user" if player else "assistant", first_text(item, "name", "handle"), variants, source=item
     )
@@ -150,11 +152,11 @@ def _risu(value: dict[str, Any], name: str, me: str) -> Imported:
 def _risu_line(item: Mapping[str, Any]) -> UnplacedMessage:
     role = "user" if item.get("role") == "user" else "assistant"
     swipes = texts(item.get("swipes"))
-    shown = text(item.get("data"))
-    choices = [*swipes] if shown in swipes else [shown, *swipes]
+    line = text(item.get("data"))
+    choices = [*swipes] if line in swipes else [line, *swipes]
     sent = fields.date(item.get("time"))
-    variants = [Variant(text=found, sent=sent) for found in dict.fromkeys(choices)]
-    chosen = next((index for index, variant in enumerate(variants) if variant.text == shown), 0)
+    variants = [Variant(text=choice, sent=sent) for choice in dict.fromkeys(choices)]
+    chosen = next((index for index, variant in enumerate(variants) if variant.text == line), 0)
     hidden = bool(item.get("disabled"))
     return UnplacedMessage(role, text(item.get("name")), variants, chosen, hidden=hidden, source=item)
 
@@ -163,8 +165,8 @@ def _risu_line(item: Mapping[str, Any]) -> UnplacedMessage:
 
 
 def _ooba(value: dict[str, Any], name: str, me: str) -> Imported:
-    found = value.get("data_visible")
-    pairs: list[object] = found if isinstance(found, list) else value["visible"]
+    visible = value.get("data_visible")
+    pairs: list[object] = visible if isinstance(visible, list) else value["visible"]
     lines = list(_ooba_lines(pairs))
     used = ("data", "data_visible", "internal", "visible")
     rest = {key: part for key, part in value.items() if key not in used}
@@ -177,10 +179,10 @@ def _ooba_lines(pairs: Sequence[object]) -> Iterator[UnplacedMessage]:
     for pair in pairs:
         if not isinstance(pair, list):
             continue
-        for role, said in zip(("user", "assistant"), pair, strict=False):
-            shown = html.unescape(text(said))
-            if shown and shown != _GREETS:
-                yield chat_tree.one_text_message(shown, role, "")
+        for role, line in zip(("user", "assistant"), pair, strict=False):
+            plain = html.unescape(text(line))
+            if plain and plain != _GREETS:
+                yield chat_tree.one_text_message(plain, role, "")
 
 
 # --- llama.cpp ----------------------------------------------------------------------------------
@@ -192,15 +194,15 @@ def read_session(items: Sequence[Mapping[str, Any]], name: str = "") -> Imported
     for item in items:
         message = mapping(item.get("message")) or item
         role = message.get("role")
-        said = _content(message.get("content"))
-        if role in ("user", "assistant", "system") and said:
+        line = _content(message.get("content"))
+        if role in ("user", "assistant", "system") and line:
             sent = fields.date(item.get("timestamp"))
-            lines.append(UnplacedMessage(str(role), "", [Variant(text=said, sent=sent)], source=item))
+            lines.append(UnplacedMessage(str(role), "", [Variant(text=line, sent=sent)], source=item))
     return Imported(kind=Kind.LLAMA_SESSION, chats=(_chat(lines, name),))
 
 
 def _content(value: object) -> str:
     """Returns a text, or the texts among the parts of a message."""
     if isinstance(value, list):
-        return "\n".join(found for part in objects(value) if (found := text(part.get("text"))))
+        return "\n".join(part_text for part in objects(value) if (part_text := text(part.get("text"))))
     return text(value)

@@ -40,15 +40,15 @@ def chunks(data: bytes) -> list[PngChunk]:
     if len(data) > limits.IMPORT_PICTURE_BYTES:
         most = limits.IMPORT_PICTURE_BYTES // limits.MIB
         raise ImportFileError(f"the picture is larger than {most} MiB; make it smaller and try again")
-    found: list[PngChunk] = []
+    parts: list[PngChunk] = []
     place = len(SIGNATURE)
-    while not found or found[-1].kind != b"IEND":
-        if len(found) >= limits.IMPORT_PNG_CHUNKS:
+    while not parts or parts[-1].kind != b"IEND":
+        if len(parts) >= limits.IMPORT_PNG_CHUNKS:
             raise ImportFileError(f"the PNG has more than {limits.IMPORT_PNG_CHUNKS:,} chunks")
         chunk = _chunk_at(data, place)
-        found.append(chunk)
+        parts.append(chunk)
         place = chunk.end + 4
-    return found
+    return parts
 
 
 def _chunk_at(data: bytes, place: int) -> PngChunk:
@@ -78,14 +78,14 @@ def keyword(data: bytes, chunk: PngChunk) -> str:
     return "" if end < 0 else data[chunk.start : end].decode("latin-1").lower()
 
 
-def texts(data: bytes, wanted: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+def texts(data: bytes, keywords: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     """Yields (keyword, text) of the text chunks with these keywords, wherever they stand.
 
     Raises ``ImportFileError`` for a broken file and for a text that is larger than a card may be.
     """
     for chunk in chunks(data):
         word = keyword(data, chunk)
-        if word in wanted:
+        if word in keywords:
             yield word, _text(data, chunk)
 
 
@@ -232,8 +232,8 @@ def _tags(block: bytes, order: str, place: int) -> Iterator[tuple[int, int, int,
 
 
 def _number(block: bytes, order: str, place: int) -> int:
-    (found,) = struct.unpack_from(f"{order}I", block, place)
-    return int(found)
+    (number,) = struct.unpack_from(f"{order}I", block, place)
+    return int(number)
 
 
 def _value(block: bytes, order: str, count: int, place: int) -> bytes:

@@ -89,11 +89,11 @@ def read(value: dict[str, Any], kind: Kind, name: str = "") -> Imported:
     """Returns what is in an object of a kind that ``kind_of`` found."""
     if kind is Kind.PRESETS:
         parts = [mapping(value.get(part)) for part in _PARTS]
-        found = [read(part, inner, name) for part in parts if (inner := kind_of(part)) is not None]
+        presets = [read(part, inner, name) for part in parts if (inner := kind_of(part)) is not None]
         return Imported(
             kind=kind,
-            presets=tuple(preset for one in found for preset in one.presets),
-            notices=tuple(notice for one in found for notice in one.notices),
+            presets=tuple(preset for one in presets for preset in one.presets),
+            notices=tuple(notice for one in presets for notice in one.notices),
         )
     called = text(value.get("name")) or name or "preset"
     called = " ".join(called.split())[: samplers.NAME_CHARS]
@@ -122,12 +122,12 @@ def _samplers(value: Mapping[str, Any]) -> tuple[dict[str, object], list[str]]:
     own = mapping(value.get(OWN))
     unset = texts(own.get(UNSET))
     for theirs, (ours, neutral) in _SAMPLERS.items():
-        found = number(value.get(theirs))
-        if found is None or found == neutral or theirs in unset:
+        figure = number(value.get(theirs))
+        if figure is None or figure == neutral or theirs in unset:
             continue
-        good = samplers.checked_value(ours, int(found) if ours in samplers.WHOLE else found)
+        good = samplers.checked_value(ours, int(figure) if ours in samplers.WHOLE else figure)
         if good is None:
-            left.append(f"{theirs} {found:g}")
+            left.append(f"{theirs} {figure:g}")
         else:
             values[ours] = good
     for ours, beside in _BESIDE.items():
@@ -148,8 +148,8 @@ def _dynamic(value: Mapping[str, Any]) -> dict[str, object]:
     """Theirs goes from one temperature to another, ours is so much around one."""
     least, most = number(value.get("min_temp")) or 0.0, number(value.get("max_temp")) or 0.0
     exponent = number(value.get("dynatemp_exponent"))
-    found = {"temperature": (least + most) / 2, "dynatemp_range": abs(most - least) / 2}
-    return samplers.checked({**found, "dynatemp_exponent": exponent})
+    ours = {"temperature": (least + most) / 2, "dynatemp_range": abs(most - least) / 2}
+    return samplers.checked({**ours, "dynatemp_exponent": exponent})
 
 
 def _banned(value: Mapping[str, Any]) -> tuple[list[str], list[str]]:
@@ -165,9 +165,9 @@ def _banned(value: Mapping[str, Any]) -> tuple[list[str], list[str]]:
             phrases.append(line.strip('"').strip())
     biases = value.get("logit_bias")
     for bias in biases if isinstance(biases, list) else ():
-        said = text(mapping(bias).get("text")).strip()
-        if said and (number(mapping(bias).get("value")) or 0) <= -100 and not said.startswith("["):
-            phrases.append(said)
+        phrase = text(mapping(bias).get("text")).strip()
+        if phrase and (number(mapping(bias).get("value")) or 0) <= -100 and not phrase.startswith("["):
+            phrases.append(phrase)
         else:
             left.append("logit_bias")
     good = [one for one in dict.fromkeys(phrases) if 0 < len(one) <= samplers.ITEM_CHARS]
@@ -175,16 +175,16 @@ def _banned(value: Mapping[str, Any]) -> tuple[list[str], list[str]]:
 
 
 def _unknown(value: Mapping[str, Any]) -> list[str]:
-    found = [
+    names = [
         name
         for name, neutral in _ELSEWHERE.items()
         if name in value and value[name] not in neutral and not _taken(name, value[name])
     ]
     orders = ("sampler_priority", "samplers", "samplers_priorities", "sampler_order")
-    found += ["the order of its samplers"] if any(value.get(order) for order in orders) else []
+    names += ["the order of its samplers"] if any(value.get(order) for order in orders) else []
     if any(text(mapping(p).get("content")).strip() for p in _prompts(value)):
-        found.append("its prompts (a rule of your own can say the same: docs/worlds.md)")
-    return found
+        names.append("its prompts (a rule of your own can say the same: docs/worlds.md)")
+    return names
 
 
 def _taken(name: str, value: object) -> bool:
@@ -205,10 +205,10 @@ def _instruct(value: Mapping[str, Any]) -> tuple[dict[str, object], list[str]]:
     line = "\n" if flag(value.get("wrap")) else ""
 
     def mark(name: str) -> str:
-        found = value.get(name)
-        said = found[:_LITERAL] if isinstance(found, str) else ""
-        without = _MACRO.sub("", said)
-        if without != said:
+        sequence = value.get(name)
+        literal = sequence[:_LITERAL] if isinstance(sequence, str) else ""
+        without = _MACRO.sub("", literal)
+        if without != literal:
             left.append(f"the macros in {name}")
         return without
 

@@ -1,4 +1,4 @@
-"""Any file of any kind: which one it is, told by its content, and what is in it."""
+"""Any file of any kind: which one it is by its content, and what is in it."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def read(data: bytes, name: str = "", me: str = "") -> Imported:
 
 
 def _read(data: bytes, name: str, me: str, inside: containers.Reader | None) -> Imported:
-    found = containers.read(data, name, inside)
-    if found is not None:
-        return found
+    content = containers.read(data, name, inside)
+    if content is not None:
+        return content
     if not data.strip():
         raise ImportFileError("the file is empty")
     text_ = json_text.decode(data)

@@ -18,8 +18,8 @@ _SHOWN_ONCE, _SEND_AS = 0, 4  # places of old versions
 _RISU = {
     "editinput": {"places": (ScriptPlace.PLAYER,)},
     "editoutput": {"places": (ScriptPlace.NARRATOR,)},
-    "editprocess": {"places": (ScriptPlace.PLAYER, ScriptPlace.NARRATOR), "told": True},
-    "editdisplay": {"places": (ScriptPlace.PLAYER, ScriptPlace.NARRATOR), "shown": True},
+    "editprocess": {"places": (ScriptPlace.PLAYER, ScriptPlace.NARRATOR), "in_prompt": True},
+    "editdisplay": {"places": (ScriptPlace.PLAYER, ScriptPlace.NARRATOR), "on_screen": True},
 }  # what it changes, by Risu's word for it
 _RISU_FLAGS = "gimsu"
 
@@ -34,8 +34,8 @@ def is_scripts(value: object) -> bool:
 
 
 def _is_script(value: object) -> bool:
-    found = mapping(value)
-    return "findRegex" in found and ("replaceString" in found or "scriptName" in found)
+    script = mapping(value)
+    return "findRegex" in script and ("replaceString" in script or "scriptName" in script)
 
 
 def read(value: object) -> tuple[Script, ...]:
@@ -80,8 +80,8 @@ def _sillytavern(item: Mapping[str, Any]) -> Script | None:
         replacement=text(item.get("replaceString")),
         trims=tuple(text(trim) for trim in trims if text(trim)) if isinstance(trims, list) else (),
         places=places,
-        shown=once or flag(item.get("markdownOnly")),
-        told=once or flag(item.get("promptOnly")),
+        on_screen=once or flag(item.get("markdownOnly")),
+        in_prompt=once or flag(item.get("promptOnly")),
         on_edit=flag(item.get("runOnEdit")),
         off=flag(item.get("disabled")),
         macros=_macros(item.get("substituteRegex")),
@@ -92,19 +92,19 @@ def _sillytavern(item: Mapping[str, Any]) -> Script | None:
 
 def _macros(value: object) -> Macros:
     """Old versions had a switch for it."""
-    found = 1 if value is True else int(number(value) or 0)
-    return Macros(found) if found in (1, 2) else Macros.LEFT
+    kind = 1 if value is True else int(number(value) or 0)
+    return Macros(kind) if kind in (1, 2) else Macros.LEFT
 
 
 def _places(value: object) -> tuple[tuple[ScriptPlace, ...], bool]:
     """Returns the places, and whether there was one among them that old versions had for what is shown."""
-    found = {whole(item) for item in (value if isinstance(value, list) else [value])}
-    once = _SHOWN_ONCE in found
-    if found == {_SHOWN_ONCE}:
+    numbers = {whole(item) for item in (value if isinstance(value, list) else [value])}
+    once = _SHOWN_ONCE in numbers
+    if numbers == {_SHOWN_ONCE}:
         return tuple(ScriptPlace), True
-    if found == {_SEND_AS}:
+    if numbers == {_SEND_AS}:
         return (ScriptPlace.COMMAND,), False
-    return tuple(sorted(ScriptPlace(item) for item in found if item in PLACES)), once
+    return tuple(sorted(ScriptPlace(item) for item in numbers if item in PLACES)), once
 
 
 def _risu(item: Mapping[str, Any]) -> Script | None:

@@ -39,11 +39,11 @@ def read(text_: str, name: str = "", me: str = "") -> tuple[Kind, Chat, tuple[st
     ``name`` is the file's, without its ending. Raises ``ImportFileError``, and ``UnknownPlayerError`` if no
     line says who is the player.
     """
-    header, said, broken = _lines(text_)
-    if not said and not header:
+    header, sources, broken = _lines(text_)
+    if not sources and not header:
         raise ImportFileError("the chat has no message")
-    player = _player(header, said, me)
-    lines = [line_of(source, player) for source in said]
+    player = _player(header, sources, me)
+    lines = [line_of(source, player) for source in sources]
     messages = chat_tree.chain(lines)
     metadata = mapping(header.get("chat_metadata"))
     chat = Chat(
@@ -54,18 +54,18 @@ def read(text_: str, name: str = "", me: str = "") -> tuple[Kind, Chat, tuple[st
         endings=(Ending(name, chat_tree.last(messages), header),),
         created=fields.date(header.get("create_date")) or _first_date(messages),
         scenario=text(metadata.get("scenario")),
-        memory=_memory(said),
+        memory=_memory(sources),
         note=_note(metadata),
         variables={key: text(value) for key, value in mapping(metadata.get("variables")).items()},
         linked_book=text(metadata.get("world_info")),
     )
-    return _kind(header, said), chat, _notices(broken)
+    return _kind(header, sources), chat, _notices(broken)
 
 
 def _lines(text_: str) -> tuple[dict[str, Any], list[dict[str, Any]], int]:
     """Returns the header, the messages and how many lines could not be read."""
     header: dict[str, Any] = {}
-    said: list[dict[str, Any]] = []
+    sources: list[dict[str, Any]] = []
     broken = 0
     for number, line in enumerate(text_.split("\n")):
         if not line.strip():
@@ -78,12 +78,12 @@ def _lines(text_: str) -> tuple[dict[str, Any], list[dict[str, Any]], int]:
         if not isinstance(value, dict):
             broken += 1
         elif "mes" in value:
-            said.append(value)
-        elif number == 0 or (not header and not said):
+            sources.append(value)
+        elif number == 0 or (not header and not sources):
             header = value
-        if len(said) > limits.IMPORT_MESSAGES:
+        if len(sources) > limits.IMPORT_MESSAGES:
             raise ImportFileError(f"the chat has more than {limits.IMPORT_MESSAGES:,} messages")
-    return header, said, broken
+    return header, sources, broken
 
 
 def _notices(broken: int) -> tuple[str, ...]:
@@ -93,21 +93,21 @@ def _notices(broken: int) -> tuple[str, ...]:
     return (f"{lines} no JSON and left out.",)
 
 
-def _kind(header: Mapping[str, Any], said: Sequence[Mapping[str, Any]]) -> Kind:
-    if any(isinstance(source["mes"], dict) for source in said[:20]):
+def _kind(header: Mapping[str, Any], sources: Sequence[Mapping[str, Any]]) -> Kind:
+    if any(isinstance(source["mes"], dict) for source in sources[:20]):
         return Kind.CHUB_CHAT
-    if not header and said and "is_name" in said[0]:
+    if not header and sources and "is_name" in sources[0]:
         return Kind.CAI_TOOLS_CHAT
     return Kind.SILLYTAVERN_CHAT
 
 
-def _player(header: Mapping[str, Any], said: Sequence[Mapping[str, Any]], me: str) -> str:
+def _player(header: Mapping[str, Any], sources: Sequence[Mapping[str, Any]], me: str) -> str:
     """Returns the player's name where the lines do not say who that is, "" where they do."""
-    if any("is_user" in source for source in said) or not said:
+    if any("is_user" in source for source in sources) or not sources:
         return ""
-    speakers = tuple(dict.fromkeys(text(source.get("name")) or UNUSED for source in said))
+    speakers = tuple(dict.fromkeys(text(source.get("name")) or UNUSED for source in sources))
     named = text(header.get("user_name"))
-    player = next((found for found in (me, named) if found in speakers), "")
+    player = next((name for name in (me, named) if name in speakers), "")
     if not player and len(speakers) > 1:
         raise UnknownPlayerError(speakers[: limits.IMPORT_SPEAKERS])
     return player
@@ -124,11 +124,11 @@ def _first_date(messages: Sequence[ImportedMessage]) -> float | None:
     return next((sent for message in messages if (sent := message.variants[message.chosen].sent)), None)
 
 
-def _memory(said: Sequence[Mapping[str, Any]]) -> str:
+def _memory(sources: Sequence[Mapping[str, Any]]) -> str:
     """Returns the newest summary, which is kept with the message it ends at."""
     return next(
-        (found for source in reversed(said)
-         if (found := text(mapping(source.get("extra")).get("memory")))),
+        (summary for source in reversed(sources)
+         if (summary := text(mapping(source.get("extra")).get("memory")))),
         "",
     )  # fmt: skip
 
@@ -165,9 +165,9 @@ def line_of(source: Mapping[str, Any], player: str = "") -> UnplacedMessage:
 
 def variants_of(source: Mapping[str, Any], extra: Mapping[str, Any]) -> tuple[list[Variant], int]:
     """Returns the texts of a message and which one is shown."""
-    shown = _text(source.get("mes"))
+    message = _text(source.get("mes"))
     current = Variant(
-        text=shown,
+        text=message,
         sent=fields.date(source.get("send_date")),
         model=text(extra.get("model")),
         reasoning=text(extra.get("reasoning")),
@@ -212,14 +212,14 @@ def write_tree(chat: Chat, base: str) -> Iterator[tuple[str, bytes]]:
     The first is the chat, the others are its branches and name it as the chat they come from.
     """
     names = {ending.leaf: ending for ending in reversed(chat.endings) if ending.leaf is not None}
-    taken: set[str] = set()
+    used: set[str] = set()
     leaves: list[int | None] = [*chat_tree.leaves(chat)]
     if not leaves or any(ending.leaf is None for ending in chat.endings):
         leaves = leaves or [None]
     main = ""
     for number, leaf in enumerate(leaves):
         ending = names.get(leaf) if leaf is not None else next(iter(chat.endings), None)
-        name = _free(ending.name if ending and ending.name else "", base, number, taken)
+        name = _free(ending.name if ending and ending.name else "", base, number, used)
         header = _header_of_file(chat, ending)
         yield name, write_path(chat, leaf, header, main)
         main = main or name
@@ -235,11 +235,11 @@ def _header_of_file(chat: Chat, ending: Ending | None) -> Mapping[str, Any] | No
     return {} if headless else None
 
 
-def _free(name: str, base: str, number: int, taken: set[str]) -> str:
+def _free(name: str, base: str, number: int, names: set[str]) -> str:
     name = name or (f"{base} - Branch #{number}" if number else base)
-    while name in taken:
+    while name in names:
         name += " (2)"
-    taken.add(name)
+    names.add(name)
     return name
 
 
@@ -255,8 +255,8 @@ def write_path(
     for place, index in enumerate(way):
         after = chat.messages[way[place + 1]] if place + 1 < len(way) else None
         message = chat.messages[index]
-        shown = after.parent_variant if after else message.chosen
-        written = _object(message, shown, chat)
+        variant = after.parent_variant if after else message.chosen
+        written = _object(message, variant, chat)
         if after is None and header is None and chat.memory:
             written["extra"] = {**mapping(written.get("extra")), "memory": chat.memory}
         lines.append(json_text.compact(written))
@@ -287,11 +287,11 @@ def _header(chat: Chat) -> dict[str, Any]:
     }
 
 
-def _object(message: ImportedMessage, shown: int, chat: Chat) -> dict[str, Any]:
+def _object(message: ImportedMessage, number: int, chat: Chat) -> dict[str, Any]:
     source = message.source if "mes" in message.source else {}
-    if source and shown == message.chosen and _unchanged(message, source):
+    if source and number == message.chosen and _unchanged(message, source):
         return dict(source)
-    variant = message.variants[shown]
+    variant = message.variants[number]
     result: dict[str, Any] = dict(source) or {"name": "", "is_user": False}
     player, system = message.role == "user", message.role == "system"
     result |= {
@@ -304,7 +304,7 @@ def _object(message: ImportedMessage, shown: int, chat: Chat) -> dict[str, Any]:
     }
     if len(message.variants) > 1 or not player:
         result |= {
-            "swipe_id": shown,
+            "swipe_id": number,
             "swipes": [other.text for other in message.variants],
             "swipe_info": _swipe_info(message, source),
         }

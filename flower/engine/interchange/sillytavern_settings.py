@@ -82,9 +82,9 @@ def _persona(avatar: str, name: object, facts: Mapping[str, Any], default: str) 
         linked_book=text(facts.get("lorebook")),
         default=avatar == default,
         characters=tuple(
-            found
+            identity
             for item in connections
-            if item.get("type") in ("character", "group") and (found := text(item.get("id")))
+            if item.get("type") in ("character", "group") and (identity := text(item.get("id")))
         ),
         source=facts,
     )
@@ -93,16 +93,16 @@ def _persona(avatar: str, name: object, facts: Mapping[str, Any], default: str) 
 def _sets(value: Mapping[str, Any]) -> tuple[QuickReplies, ...]:
     """Settings of old versions hold the replies themselves; newer ones only name their files."""
     extensions = mapping(value.get("extension_settings"))
-    found = mapping(extensions.get("quickReply"))
-    return (_set(found, "quick replies"),) if isinstance(found.get("quickReplySlots"), list) else ()
+    replies = mapping(extensions.get("quickReply"))
+    return (_set(replies, "quick replies"),) if isinstance(replies.get("quickReplySlots"), list) else ()
 
 
 def _set(value: Mapping[str, Any], fallback_name: str) -> QuickReplies:
     slots = objects(value.get("qrList") or value.get("quickReplySlots"))
     replies = tuple(
-        ImportedQuickReply(first_text(item, "label", "title", "message", "mes"), said, item)
+        ImportedQuickReply(first_text(item, "label", "title", "message", "mes"), line, item)
         for item in slots
-        if (said := first_text(item, "message", "mes"))
+        if (line := first_text(item, "message", "mes"))
     )
     rest = {key: part for key, part in value.items() if key not in ("qrList", "quickReplySlots")}
     return QuickReplies(text(value.get("name")) or fallback_name, replies, rest)
@@ -142,17 +142,20 @@ def preset_file(name: str, values: Mapping[str, object], original: Preset | None
     source: Mapping[str, object] = original.source if original is not None else {}
     if original is not None and dict(original.values) == dict(values):
         return json_text.indented(source).encode()
-    known = {*presets.KNOWN, OWN}
+    overwritten = {*presets.KNOWN, OWN}
     if original is not None and original.values.get(samplers.BANNED) == values.get(samplers.BANNED):
-        known -= presets.BANNING
-    written: dict[str, Any] = {"name": name, **{k: v for k, v in source.items() if k not in known}}
+        overwritten -= presets.BANNING
+    written: dict[str, Any] = {
+        "name": name,
+        **{k: v for k, v in source.items() if k not in overwritten},
+    }
     own: dict[str, object] = {}
     for ours, value in values.items():
         if ours in _SAMPLERS:
             written[_SAMPLERS[ours]] = value
         elif ours != samplers.BANNED or not isinstance(value, list):
             own[ours] = value
-        elif known >= presets.BANNING:
+        elif overwritten >= presets.BANNING:
             written["banned_tokens"] = "\n".join(f'"{phrase}"' for phrase in value)
     unset = [theirs for theirs in _NEUTRAL if theirs not in written]
     own |= {UNSET: unset} if unset else {}

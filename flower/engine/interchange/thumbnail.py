@@ -69,9 +69,9 @@ def _of_png(data: bytes) -> Thumbnail | None:
 
 def _palette(data: bytes) -> Channels:
     """Returns 256 colours; those that the picture does not have are black."""
-    told = np.frombuffer(pictures.content(data, b"PLTE") or b"", np.uint8)[: 256 * 3]
+    entries = np.frombuffer(pictures.content(data, b"PLTE") or b"", np.uint8)[: 256 * 3]
     whole = np.zeros(256 * 3, np.uint8)
-    whole[: len(told)] = told
+    whole[: len(entries)] = entries
     return whole.reshape(256, 3)
 
 
@@ -80,8 +80,8 @@ def _colours(row: Channels, colour: int, palette: Channels | None) -> NDArray[np
     if palette is not None:
         return palette[row[:, 0]].astype(np.float32)
     values = row.astype(np.float32)
-    shown = values[:, :3] if colour in (2, 6) else np.repeat(values[:, :1], 3, axis=1)
-    return shown * (values[:, -1:] / np.float32(255)) if colour in (4, 6) else shown
+    pixels = values[:, :3] if colour in (2, 6) else np.repeat(values[:, :1], 3, axis=1)
+    return pixels * (values[:, -1:] / np.float32(255)) if colour in (4, 6) else pixels
 
 
 def _rows(data: bytes, width: int, height: int, channels: int) -> Iterator[Channels]:

@@ -180,7 +180,7 @@ class Chat(Struct, frozen=True, kw_only=True):
     endings: tuple[Ending, ...] = ()
     created: float | None = None
     scenario: str = ""
-    memory: str = ""  # a text that is always told, or a summary of what came before
+    memory: str = ""  # a text that is in every prompt, or a summary of what came before
     note: ChatNote | None = None
     variables: Mapping[str, str] = {}
     linked_book: str = ""  # name of a World Info file that belongs to it

@@ -67,12 +67,12 @@ def parse(content: str) -> tuple[Decorators, str]:
 
 def parse_recorded(content: str) -> tuple[Decorators, str]:
     """Returns what ``parse`` does, by the habits of SillyTavern 1.18: it obeys two decorators and cuts the
-    others; a content of nothing but such lines is told as it is, and a Windows line end spoils its line."""
+    others; a content of nothing but such lines stays as it is, and a Windows line end spoils its line."""
     if not content.startswith("@@"):
         return NONE, content
     lines = content.split("\n")
     text_at = next((at for at, line in enumerate(lines) if not line.startswith("@@")), 0)
-    found: set[str] = set()
+    obeyed: set[str] = set()
     failed = False
     for line in lines[:text_at] if text_at else lines:
         fallback = line.startswith("@@@")
@@ -80,9 +80,9 @@ def parse_recorded(content: str) -> tuple[Decorators, str]:
             continue
         name = line[1:] if fallback else line
         failed = not name.startswith(("@@activate", "@@dont_activate"))
-        found.add(name)
-    asked = Decorators(activate="@@activate" in found, dont_activate="@@dont_activate" in found)
-    return asked, "\n".join(lines[text_at:])
+        obeyed.add(name)
+    decorators = Decorators(activate="@@activate" in obeyed, dont_activate="@@dont_activate" in obeyed)
+    return decorators, "\n".join(lines[text_at:])
 
 
 def _take(line: str, values: dict[str, object]) -> bool:
@@ -95,9 +95,9 @@ def _take(line: str, values: dict[str, object]) -> bool:
     if value is None:
         return False
     if name == "additional_keys":
-        known = values.get(name, ())
-        assert isinstance(known, tuple)
-        values[name] = (*known, value)
+        names = values.get(name, ())
+        assert isinstance(names, tuple)
+        values[name] = (*names, value)
     else:
         values.setdefault(name, value)
     return True
@@ -166,18 +166,18 @@ _HIDDEN_KEY = re.compile(r"\{\{\s{0,9}hidden_key\s{0,9}:", re.IGNORECASE)
 
 def split_hidden_keys(content: str) -> tuple[str, list[str]]:
     """Returns the content without its hidden keys, and these."""
-    found = _HIDDEN_KEY.search(content)
-    if found is None:
+    match = _HIDDEN_KEY.search(content)
+    if match is None:
         return content, []
-    told: list[str] = []
+    pieces: list[str] = []
     hidden: list[str] = []
     at = 0
-    while found is not None:
-        end = content.find("}}", found.end())
+    while match is not None:
+        end = content.find("}}", match.end())
         if end < 0:
             break
-        told.append(content[at : found.start()])
-        hidden.append(content[found.end() : end].strip())
+        pieces.append(content[at : match.start()])
+        hidden.append(content[match.end() : end].strip())
         at = end + 2
-        found = _HIDDEN_KEY.search(content, at)
-    return "".join((*told, content[at:])), hidden
+        match = _HIDDEN_KEY.search(content, at)
+    return "".join((*pieces, content[at:])), hidden

@@ -22,20 +22,20 @@ class Scoring:
 
 
 def losers(
-    found: Sequence[ReadyEntry],
-    taken: Mapping[str, EntryId],
+    candidates: Sequence[ReadyEntry],
+    won: Mapping[str, EntryId],
     sticky: Set[EntryId],
     scoring: Scoring,
     chance: Callable[[str], float],
 ) -> dict[int, str]:
     """Returns which of the rules found lose their group, by rank, and to what.
 
-    ``taken`` are groups in which an entry has fired before, ``sticky`` the entries that stay. Of an
+    ``won`` are groups in which an entry has fired before, ``sticky`` the entries that stay. Of an
     entry's several groups each is settled by itself: one lost is enough to be out.
     """
     lost: dict[int, str] = {}
     groups: dict[str, list[ReadyEntry]] = {}
-    for rule in found:
+    for rule in candidates:
         for group in names(rule):
             groups.setdefault(group, []).append(rule)
     staying = {name: [m for m in members if m.id in sticky] for name, members in groups.items()}
@@ -47,8 +47,8 @@ def losers(
     for name, members in groups.items():
         if staying[name]:
             continue
-        if name in taken:
-            lost.update((rule.rank, str(taken[name])) for rule in members)
+        if name in won:
+            lost.update((rule.rank, str(won[name])) for rule in members)
         elif len(members) > 1:
             _lose(members, [_winner(name, members, chance)], lost)
     return lost
@@ -60,8 +60,8 @@ def names(rule: ReadyEntry) -> tuple[str, ...]:
 
 
 def left_as_recorded(
-    found: Sequence[ReadyEntry],
-    taken: Set[str],
+    candidates: Sequence[ReadyEntry],
+    blocked: Set[str],
     sticky: Set[EntryId],
     cooling: Set[EntryId],
     scoring: Scoring,
@@ -70,9 +70,9 @@ def left_as_recorded(
     """Returns what is left of the rules found by the habits of SillyTavern 1.18.
 
     There a rule that loses twice takes the last of all with it, one that stays and would rest at once is
-    lost, and only a rule with one group blocks it later (``taken``).
+    lost, and only a rule with one group blocks it later (``blocked``).
     """
-    left = list(found)
+    left = list(candidates)
 
     def lose(rules: Iterable[ReadyEntry]) -> None:
         for rule in rules:
@@ -80,7 +80,7 @@ def left_as_recorded(
                 left.pop(left.index(rule) if rule in left else -1)
 
     groups: dict[str, list[ReadyEntry]] = {}
-    for rule in found:
+    for rule in candidates:
         for group in rule.entry.groups:
             groups.setdefault(group, []).append(rule)
     staying: set[str] = set()
@@ -90,13 +90,13 @@ def left_as_recorded(
             lose(rule for rule in members if rule.id not in sticky)
         lose(rule for rule in members if rule.id in cooling)
     for name in [name for name in groups if name not in staying]:
-        kept = _best(groups[name], scoring, {})
-        lose(rule for rule in groups[name] if rule not in kept)
-        groups[name] = kept
+        best = _best(groups[name], scoring, {})
+        lose(rule for rule in groups[name] if rule not in best)
+        groups[name] = best
     for name, members in groups.items():
         if name in staying:
             continue
-        if name in taken:
+        if name in blocked:
             lose(members)
         elif len(members) > 1:
             winner = _winner(name, members, chance)
@@ -128,7 +128,7 @@ def _winner(name: str, members: Sequence[ReadyEntry], chance: Callable[[str], fl
 
 
 def _lose(members: Sequence[ReadyEntry], winners: Sequence[ReadyEntry], lost: dict[int, str]) -> None:
-    kept = {winner.rank for winner in winners}
+    ranks = {winner.rank for winner in winners}
     for rule in members:
-        if rule.rank not in kept:
+        if rule.rank not in ranks:
             lost.setdefault(rule.rank, str(winners[0].id))

@@ -49,19 +49,19 @@ class KeyIndex:
     def __init__(self, terms: Sequence[Term]) -> None:
         self._folded = _Half([(i, t) for i, t in enumerate(terms) if t.fold])
         self._exact = _Half([(i, t) for i, t in enumerate(terms) if not t.fold])
-        self._known: OrderedDict[str, frozenset[int]] = OrderedDict()
+        self._terms_of: OrderedDict[str, frozenset[int]] = OrderedDict()
 
     def find(self, text: str) -> frozenset[int]:
         """Returns the numbers of the terms that stand in ``text``."""
-        numbers = self._known.get(text)
+        numbers = self._terms_of.get(text)
         if numbers is not None:
-            self._known.move_to_end(text)
+            self._terms_of.move_to_end(text)
             return numbers
         numbers = frozenset(self._folded.find(text.lower())) | frozenset(self._exact.find(text))
         if len(text) <= limits.LORE_REMEMBERED_CHARS:
-            self._known[text] = numbers
-            if len(self._known) > limits.LORE_REMEMBERED_TEXTS:
-                self._known.popitem(last=False)
+            self._terms_of[text] = numbers
+            if len(self._terms_of) > limits.LORE_REMEMBERED_TEXTS:
+                self._terms_of.popitem(last=False)
         return numbers
 
 
@@ -110,8 +110,8 @@ class _Half:
         """Yields the terms that share a piece with a word of the text and do stand in it."""
         candidates: set[int] = set()
         for word in set(_PART.findall(text)):
-            known = self._candidates.get(word)
-            candidates.update(self._sharing(word) if known is None else known)
+            numbers = self._candidates.get(word)
+            candidates.update(self._sharing(word) if numbers is None else numbers)
         return (number for number in candidates if self._stands(number, text))
 
     def _sharing(self, word: str) -> Sequence[int]:

@@ -52,7 +52,7 @@ class PatternError(ValueError):
 
 
 class Translated(Struct, frozen=True):
-    """A pattern for ``regex.compile``. In every text that it matches stands one of ``needs``, in this case
+    """A pattern for ``regex.compile``. In every text that it matches is one of ``needs``, in this case
     or, where ``folded``, in any; empty if nothing is known. ``names``: what groups are called in it, by
     the names they have in the source."""
 
@@ -104,10 +104,10 @@ class _Translation:
         return False
 
     def _match(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
-        found = pattern.match(self._source, self._at)
-        if found is not None:
-            self._at = found.end()
-        return found
+        match = pattern.match(self._source, self._at)
+        if match is not None:
+            self._at = match.end()
+        return match
 
     def _choices(self, flags: frozenset[str]) -> tuple[str, frozenset[str]]:
         """Returns the translation up to the end or the closing bracket, which is not consumed, and texts
@@ -163,11 +163,11 @@ class _Translation:
 
     def _count(self) -> tuple[str, int]:
         """Returns how often what is before is wanted, empty for once, and how often at least."""
-        found = self._match(_COUNT)
-        if found is not None:
-            if found[3] and int(found[3]) < int(found[1]):
+        match = self._match(_COUNT)
+        if match is not None:
+            if match[3] and int(match[3]) < int(match[1]):
                 raise PatternError("a count that ends before it begins")
-            count, least = found[0], int(found[1])
+            count, least = match[0], int(match[1])
         elif self._at < len(self._source) and self._source[self._at] in "*+?":
             count = self._source[self._at]
             least = 1 if count == "+" else 0
@@ -242,13 +242,13 @@ class _Translation:
     def _property(self) -> str:
         kind = self._source[self._at]
         self._at += 1
-        found = self._match(_PROPERTY)
-        if found is None:
+        match = self._match(_PROPERTY)
+        if match is None:
             raise PatternError("a property without a name")
-        return f"\\{kind}{{{found[1]}}}"
+        return f"\\{kind}{{{match[1]}}}"
 
     def _character(self) -> str:
-        """Returns the sign that an escape stands for."""
+        """Returns the sign that an escape means."""
         kind = self._source[self._at]
         self._at += 1
         if kind in _CONTROLS:
@@ -324,7 +324,7 @@ class _Needs:
 
     def __init__(self) -> None:
         self._run = ""
-        self._found: list[frozenset[str]] = []
+        self._needs: list[frozenset[str]] = []
 
     def meet(self, sign: str, least: int, counted: bool) -> None:
         """Takes the next sign, empty for anything but a plain one, and how often it is there at least."""
@@ -338,18 +338,18 @@ class _Needs:
     def end(self) -> None:
         """Ends a row of plain signs."""
         if self._run:
-            self._found.append(frozenset({self._run}))
+            self._needs.append(frozenset({self._run}))
         self._run = ""
 
     def add(self, texts: frozenset[str]) -> None:
         """Takes texts of which one is needed."""
         if texts:
-            self._found.append(texts)
+            self._needs.append(texts)
 
     def best(self) -> frozenset[str]:
         """Returns the texts that say most: the longest, of several the shortest of them counts."""
         self.end()
-        return max(self._found, key=lambda texts: min(map(len, texts)), default=frozenset())
+        return max(self._needs, key=lambda texts: min(map(len, texts)), default=frozenset())
 
 
 def _literal(sign: str) -> str:

@@ -46,7 +46,7 @@ class Judge:
         self._running = running
         self._stopwatch = stopwatch
         self._count = count
-        self._kept = frozenset(situation.timed.kept)
+        self._always = frozenset(situation.timed.always)
         self._done = frozenset(situation.timed.done)
         self._verdicts: dict[int, Verdict] = {}
         self._slow: set[EntryKey] = set()
@@ -55,7 +55,7 @@ class Judge:
     @property
     def lasting(self) -> frozenset[EntryId]:
         """Entries that fire by what they did before."""
-        return self._kept | self._running.held_sticky
+        return self._always | self._running.held_sticky
 
     def begin_pass(
         self,
@@ -98,7 +98,7 @@ class Judge:
     # --- found by what --------------------------------------------------------------------------
 
     def _found(self, rule: ReadyEntry) -> Verdict | None:
-        if rule.decorators.activate or rule.id in self._kept:
+        if rule.decorators.activate or rule.id in self._always:
             return Verdict(Cause.DECORATOR)
         if rule.constant:
             return self._allowed(rule, Verdict(Cause.CONSTANT))
@@ -150,16 +150,16 @@ class Judge:
     def _secondary(self, rule: ReadyEntry, view: View) -> bool:
         if not rule.entry.selective or not rule.secondary:
             return True
-        found = (self._has(key, rule, view) for key in rule.secondary)
+        hits = (self._has(key, rule, view) for key in rule.secondary)
         match rule.entry.logic:
             case Logic.AND_ANY:
-                return any(found)
+                return any(hits)
             case Logic.NOT_ALL:
-                return not all(found)
+                return not all(hits)
             case Logic.NOT_ANY:
-                return not any(found)
+                return not any(hits)
             case Logic.AND_ALL:
-                return all(found)
+                return all(hits)
         return False
 
     def _first(self, keys: tuple[EntryKey, ...], rule: ReadyEntry, view: View) -> str | None:
@@ -201,11 +201,11 @@ class Judge:
 
     def _resolve(self, key: EntryKey, rule: ReadyEntry) -> EntryKey:
         """Returns a key with macros as it is in this pass."""
-        known = self._resolved.get((key.text, rule.rank))
-        if known is None:
-            known = key_for(self._expand(key.text), rule.entry, self._matching)
-            self._resolved[(key.text, rule.rank)] = known
-        return known
+        entry_key = self._resolved.get((key.text, rule.rank))
+        if entry_key is None:
+            entry_key = key_for(self._expand(key.text), rule.entry, self._matching)
+            self._resolved[(key.text, rule.rank)] = entry_key
+        return entry_key
 
     def _view(self, rule: ReadyEntry) -> View:
         depth = self._depth if rule.scan_depth is None else rule.scan_depth
@@ -228,9 +228,9 @@ class Judge:
             return Reason.DELAY, f"{entry.delay - self._count} messages to go"
         if rule.id in self._running.held_cooldown and not sticky:
             return Reason.COOLDOWN, self._rest(rule)
-        asked = self._asked(rule)
-        if asked:
-            return Reason.DECORATOR, asked
+        reason = self._by_decorators(rule)
+        if reason:
+            return Reason.DECORATOR, reason
         if not sticky and self._barred(rule):
             return Reason.RECURSION, ""
         return None
@@ -246,28 +246,34 @@ class Judge:
 
     def _filtered(self, entry: Entry) -> bool:
         """Returns whether the character or its tags are the wrong ones."""
-        wanted = entry.character_filter
-        if wanted is None:
+        who = entry.character_filter
+        if who is None:
             return False
         for here, names in (
-            (self._situation.characters, wanted.names),
-            (self._situation.tags, wanted.tags),
+            (self._situation.characters, who.names),
+            (self._situation.tags, who.tags),
         ):
-            if names and here.isdisjoint(names) != wanted.exclude:
+            if names and here.isdisjoint(names) != who.exclude:
                 return True
         return False
 
-    def _asked(self, rule: ReadyEntry) -> str:
+    def _by_decorators(self, rule: ReadyEntry) -> str:
         """Returns the decorator that is not met, empty if all are."""
-        asked, situation = rule.decorators, self._situation
+        decorators, situation = rule.decorators, self._situation
         if rule.id in self._done:
             return "@@dont_activate_after_match"
-        if asked.activate_only_after is not None and situation.replies < asked.activate_only_after:
-            return f"@@activate_only_after {asked.activate_only_after}"
-        if asked.activate_only_every is not None and situation.replies % asked.activate_only_every:
-            return f"@@activate_only_every {asked.activate_only_every}"
-        if asked.is_greeting is not None and situation.greeting != asked.is_greeting:
-            return f"@@is_greeting {asked.is_greeting}"
-        if asked.is_user_icon is not None and situation.persona_icon != asked.is_user_icon:
-            return f"@@is_user_icon {asked.is_user_icon}"
+        if (
+            decorators.activate_only_after is not None
+            and situation.replies < decorators.activate_only_after
+        ):
+            return f"@@activate_only_after {decorators.activate_only_after}"
+        if (
+            decorators.activate_only_every is not None
+            and situation.replies % decorators.activate_only_every
+        ):
+            return f"@@activate_only_every {decorators.activate_only_every}"
+        if decorators.is_greeting is not None and situation.greeting != decorators.is_greeting:
+            return f"@@is_greeting {decorators.is_greeting}"
+        if decorators.is_user_icon is not None and situation.persona_icon != decorators.is_user_icon:
+            return f"@@is_user_icon {decorators.is_user_icon}"
         return ""

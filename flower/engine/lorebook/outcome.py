@@ -64,7 +64,7 @@ class Place(Struct, frozen=True):
 
 
 class Fired(Struct, frozen=True):
-    """An entry that fired. ``text`` is what is told: macros expanded, decorators cut."""
+    """An entry that fired. ``text`` is what is in the prompt: macros expanded, decorators cut."""
 
     id: EntryId
     title: str
@@ -91,7 +91,7 @@ class Pass(Struct, frozen=True):
     """One pass of a scan: its kind, the entries found in it that won their groups, the next kind."""
 
     state: str
-    found: tuple[EntryId, ...]
+    winners: tuple[EntryId, ...]
     after: str
 
 
@@ -180,14 +180,20 @@ def place_of(rule: ReadyEntry, count: int) -> Place:
     ``@@position`` has the first word, then a depth from either end. A depth beyond the oldest message is
     left to whoever builds the prompt; one below 0 is after the newest.
     """
-    entry, asked = rule.entry, rule.decorators
-    if asked.position is not None:
-        return Place(_NAMED[asked.position])
-    if asked.depth is not None or asked.reverse_depth is not None:
-        depth = asked.depth if asked.depth is not None else count - (asked.reverse_depth or 0)
-        return Place(Position.AT_DEPTH, max(0, depth), asked.role or Role.SYSTEM)
+    entry, decorators = rule.entry, rule.decorators
+    if decorators.position is not None:
+        return Place(_NAMED[decorators.position])
+    if decorators.depth is not None or decorators.reverse_depth is not None:
+        depth = (
+            decorators.depth
+            if decorators.depth is not None
+            else count - (decorators.reverse_depth or 0)
+        )
+        return Place(Position.AT_DEPTH, max(0, depth), decorators.role or Role.SYSTEM)
     if entry.position is Position.AT_DEPTH:
-        return Place(entry.position, entry.depth, entry.role if asked.role is None else asked.role)
+        return Place(
+            entry.position, entry.depth, entry.role if decorators.role is None else decorators.role
+        )
     if entry.position is Position.OUTLET:
         return Place(entry.position, outlet=entry.outlet)
     return Place(entry.position)

@@ -142,17 +142,17 @@ class KeyedBooks:
 
     def _rule(self, book: Book, entry: Entry, rank: int) -> ReadyEntry:
         recorded = self.matching.as_recorded
-        asked, text = (decorators.parse_recorded if recorded else decorators.parse)(entry.content)
-        depth = entry.scan_depth if asked.scan_depth is None else asked.scan_depth
+        own, text = (decorators.parse_recorded if recorded else decorators.parse)(entry.content)
+        depth = entry.scan_depth if own.scan_depth is None else own.scan_depth
         return ReadyEntry(
             id=EntryId(book.name, entry.uid),
             entry=entry,
             text=text,
-            decorators=asked,
+            decorators=own,
             keys=self._keys(entry.keys, entry),
             secondary=() if entry.use_regex else self._keys(entry.secondary_keys, entry),
-            additional=tuple(self._keys(keys, entry) for keys in asked.additional_keys),
-            excluded=self._keys(asked.exclude_keys, entry),
+            additional=tuple(self._keys(keys, entry) for keys in own.additional_keys),
+            excluded=self._keys(own.exclude_keys, entry),
             scan_depth=book.scan_depth if depth is None and not recorded else depth,
             recursive=None if recorded else book.recursive,
             book_budget=None if recorded else book.token_budget,

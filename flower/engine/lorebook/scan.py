@@ -119,9 +119,9 @@ class _Scan:
             self._variables,
             self._expanded,
         )
-        found = [rule for rule in self._waiting() if self._is_found(rule)]
-        found.sort(key=self._served)
-        winners = self._winners(found)
+        hits = [rule for rule in self._waiting() if self._is_found(rule)]
+        hits.sort(key=self._served)
+        winners = self._winners(hits)
         admitted = self._admit(winners)
         next_state = self._next(state, levels, admitted)
         self._passes.append(Pass(state, tuple(rule.id for rule in winners), next_state))
@@ -151,25 +151,25 @@ class _Scan:
         sticky = rule.id in self._running.held_sticky
         return not sticky, rule.decorators.ignore_on_max_context, rule.rank
 
-    def _winners(self, found: Sequence[ReadyEntry]) -> list[ReadyEntry]:
+    def _winners(self, hits: Sequence[ReadyEntry]) -> list[ReadyEntry]:
         scoring = Scoring(self._judge.score, self._settings.group_scoring)
         if self._recorded:
-            return self._winners_as_recorded(found, scoring)
-        taken = {group: rule.id for rule in self._rules.values() for group in names(rule)}
-        lost = losers(found, taken, self._running.held_sticky, scoring, self._tools.chance)
-        for rule in found:
+            return self._winners_as_recorded(hits, scoring)
+        won = {group: rule.id for rule in self._rules.values() for group in names(rule)}
+        lost = losers(hits, won, self._running.held_sticky, scoring, self._tools.chance)
+        for rule in hits:
             if rule.rank in lost:
                 self._hold(rule, Reason.GROUP, self._judge.key(rule), f"lost to {lost[rule.rank]}")
-        return [rule for rule in found if rule.rank not in lost]
+        return [rule for rule in hits if rule.rank not in lost]
 
-    def _winners_as_recorded(self, found: Sequence[ReadyEntry], scoring: Scoring) -> list[ReadyEntry]:
+    def _winners_as_recorded(self, hits: Sequence[ReadyEntry], scoring: Scoring) -> list[ReadyEntry]:
         fired = [rule.entry.groups for rule in self._rules.values()]
-        taken = frozenset(groups[0] for groups in fired if len(groups) == 1)
+        blocked = frozenset(groups[0] for groups in fired if len(groups) == 1)
         running = self._running
         left = left_as_recorded(
-            found, taken, running.held_sticky, running.held_cooldown, scoring, self._tools.chance
+            hits, blocked, running.held_sticky, running.held_cooldown, scoring, self._tools.chance
         )
-        for rule in found:
+        for rule in hits:
             if rule not in left:
                 self._hold(rule, Reason.GROUP, self._judge.key(rule))
         return left

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 
 from flower.engine.lorebook.book import TextSource
 from flower.engine.lorebook.rules import EntryId, ReadyEntry
@@ -36,7 +36,7 @@ class Timed(Struct, frozen=True):
 
     sticky: tuple[Effect, ...] = ()
     cooldown: tuple[Effect, ...] = ()
-    kept: tuple[EntryId, ...] = ()  # fire from now on
+    always: tuple[EntryId, ...] = field(name="kept", default=())  # fire from now on
     done: tuple[EntryId, ...] = ()  # never fire again
 
 
@@ -136,22 +136,22 @@ def begin(timed: Timed, rules: Mapping[EntryId, ReadyEntry], count: int) -> Runn
 
 
 def after(timed: Timed, running: Running, fired: Iterable[ReadyEntry], count: int) -> Timed:
-    """Returns the effects to keep with the place in the story where ``fired`` were told."""
-    kept, done = dict.fromkeys(timed.kept), dict.fromkeys(timed.done)
+    """Returns the effects to keep with the place in the story where ``fired`` did."""
+    always, done = dict.fromkeys(timed.always), dict.fromkeys(timed.done)
     for rule in fired:
         if rule.entry.sticky > 0:
             running.sticky.setdefault(rule.id, _effect(rule, rule.entry.sticky, count, False))
         if rule.entry.cooldown > 0:
             running.cooldown.setdefault(rule.id, _effect(rule, rule.entry.cooldown, count, False))
         if rule.decorators.keep_activate_after_match:
-            kept[rule.id] = None
+            always[rule.id] = None
         if rule.decorators.dont_activate_after_match:
             done[rule.id] = None
     return structs.replace(
         timed,
         sticky=tuple(running.sticky.values()),
         cooldown=tuple(running.cooldown.values()),
-        kept=tuple(kept),
+        always=tuple(always),
         done=tuple(done),
     )
 

@@ -70,7 +70,7 @@ def scripted_path(
     """Returns the messages as prompts have them; the newest has depth 0."""
     newest = len(path) - 1
     texts = [_text(m, m.extra.told or m.content, newest - number) for number, m in enumerate(path)]
-    changed = runner.run(scripts, texts, When.TOLD, lambda text: expand(text, values), _key(values))
+    changed = runner.run(scripts, texts, When.PROMPT, lambda text: expand(text, values), _key(values))
     scripted = [_with(m, text) for m, text in zip(path, changed.texts, strict=True)]
     return scripted, Acted(scripts).and_also(changed)
 
@@ -88,7 +88,7 @@ def scripted_lore(
         for one in fired
     ]
     changed = runner.run(
-        acted.scripts, texts, When.TOLD, lambda text: expand(text, values), _key(values)
+        acted.scripts, texts, When.PROMPT, lambda text: expand(text, values), _key(values)
     )
     scripted = tuple(
         one if one.text == text else replace(one, text=text)
@@ -108,7 +108,7 @@ def shown_texts(
     last = len(messages) - 1 + below
     ended = [(n, m) for n, m in enumerate(messages) if m.status != "streaming"]
     texts = [_text(m, m.content, last - number) for number, m in ended]
-    changed = runner.run(scripts, texts, When.SHOWN, lambda text: expand(text, values), _key(values))
+    changed = runner.run(scripts, texts, When.SCREEN, lambda text: expand(text, values), _key(values))
     pairs = zip(ended, changed.texts, strict=True)
     return {m.id: text for (_, m), text in pairs if text != m.content}
 

@@ -132,7 +132,7 @@ class Indexes:
             if index is None:
                 index = await self._load(scope)
             elif scope in self._stale:
-                await self._reconcile(index)
+                await self._reconcile(index, await self._marks(scope))
             self._stale.discard(scope)
             self._open.pop(scope, None)
             self._open[scope] = index  # now the most recently used
@@ -148,7 +148,7 @@ class Indexes:
         if reason:
             self._say(f"✗ The index of {scope} is rebuilt in the background: {reason}.")
         if len(index):
-            await self._reconcile(index)
+            await self._reconcile(index, current)
         else:
             index.reserve(len(current))
             await self._fill(index)
@@ -169,9 +169,12 @@ class Indexes:
             size = len(rows.ids)
             after = int(rows.ids[-1]) if size else after
 
-    async def _reconcile(self, index: ScopeIndex) -> None:
-        """Makes an index equal to the rows of its scope."""
-        indexed, current = index.marks(), await self._marks(index.scope)
+    async def _reconcile(self, index: ScopeIndex, current: Marks) -> None:
+        """Makes an index equal to the rows of its scope, which have the marks ``current``.
+
+        The scope is locked: what changes rows after they were read carries that over when this has ended.
+        """
+        indexed = index.marks()
         index.remove(indexed.ids[~indexed.fit(current)])
         missing = current.ids[~current.fit(indexed)].tolist()
         for start in range(0, len(missing), limits.VECTORS_PAGE):

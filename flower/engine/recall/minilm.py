@@ -127,8 +127,9 @@ def _tells(tokenizer: WordPiece) -> NDArray[np.bool_]:
     """Returns for every token of the vocabulary whether it has a letter or digit, so no ``[CLS]``."""
     import numpy as np
 
-    tells = np.zeros(max(tokenizer.vocabulary.values()) + 1, bool)
-    for token, number in tokenizer.vocabulary.items():
+    pieces, numbers = tokenizer.vocabulary, tokenizer.vocabulary.numbers
+    tells = np.zeros(max(numbers) + 1, bool)
+    for token, number in zip(pieces, numbers, strict=True):
         tells[number] = not token.startswith("[") and any(char.isalnum() for char in token)
     return tells
 

@@ -153,7 +153,7 @@ def leads(totals: Sequence[float]) -> list[float] | None:
     """Returns by how much each total is above the crowd, from totals of one question, best first.
 
     Where everything speaks of the same people all passages are similar to a question about them, whether
-    one answers it or not; what answers stands out. None with too few to tell what is usual.
+    one answers it or not; what answers is ahead of them. None with too few to tell what is usual.
     """
     crowd = totals[_CROWD // 2 : _CROWD]
     if len(crowd) < _CROWD // 4:

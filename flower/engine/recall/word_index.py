@@ -71,6 +71,7 @@ class WordIndex:
         self._alive = np.empty(0, bool)
         self._language_of = np.empty(0, np.uint8)  # of each place, as its number in the names
         self._language_names: list[str] = []
+        self._codes: dict[str, int] = {}
         # Ids come in order but for changes that were carried over the other way round.
         self._sorter: NDArray[np.int64] | None = None
         self._living = 0
@@ -104,7 +105,11 @@ class WordIndex:
 
     def add(self, rows: Sequence[Terms]) -> None:
         """Adds passages; those that are here already are left out."""
-        fresh = [row for row in rows if row.passage_id not in self]
+        # Read in order, as at the first use of a scope, all are behind the last: no search for each.
+        behind = self._sorter is None and (
+            not len(self.ids) or min((row.passage_id for row in rows), default=0) > self.ids[-1]
+        )
+        fresh = rows if behind else [row for row in rows if row.passage_id not in self]
         for start in range(0, len(fresh), _PART_PASSAGES):
             self._add(fresh[start : start + _PART_PASSAGES])
 
@@ -112,24 +117,28 @@ class WordIndex:
         first = len(self.ids)
         self.ids = np.append(self.ids, np.array([row.passage_id for row in fresh], np.int64))
         self.messages = np.append(self.messages, np.array([row.message_id for row in fresh], np.int64))
-        lengths = np.array([int(row.counts.sum(dtype=np.int64)) for row in fresh], np.float32)
-        self._lengths = np.append(self._lengths, lengths)
         self._alive = np.append(self._alive, np.ones(len(fresh), bool))
-        codes = np.array([self._code(row.language) for row in fresh], np.uint8)
+        codes = np.array([self._code_of(row.language) for row in fresh], np.uint8)
         self._language_of = np.append(self._language_of, codes)
         self._living += len(fresh)
         self._sort()
-        sizes = [len(row.hashes) for row in fresh]
+        sizes = np.array([len(row.hashes) for row in fresh], np.int64)
         places = np.repeat(np.arange(len(fresh), dtype=np.uint16), sizes)
         hashes = np.concatenate([row.hashes for row in fresh])
         counts = np.concatenate([row.counts for row in fresh])
+        # The length of a passage is the sum of its counts: differences of a running sum, as one may have none.
+        sums = np.append(0, np.cumsum(counts, dtype=np.int64))
+        ends = np.cumsum(sizes)
+        self._lengths = np.append(self._lengths, (sums[ends] - sums[ends - sizes]).astype(np.float32))
         self._parts.append(_part(first, len(fresh), _pack(hashes, places, counts)))
         self._merge_last()
 
-    def _code(self, language: str) -> int:
-        if language not in self._language_names:
+    def _code_of(self, language: str) -> int:
+        code = self._codes.get(language)
+        if code is None:
+            code = self._codes[language] = len(self._language_names)
             self._language_names.append(language)
-        return self._language_names.index(language)
+        return code
 
     def _sort(self) -> None:
         ordered = bool(np.all(self.ids[1:] > self.ids[:-1]))

@@ -105,9 +105,9 @@ class Runner:
     def _one(
         self, scripts: tuple[Script, ...], text: str, expand: Expand, key: str, stopwatch: Stopwatch
     ) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-        known = self._results.get((scripts, text, key))
-        if known is not None:
-            return *known, ()
+        result = self._results.get((scripts, text, key))
+        if result is not None:
+            return *result, ()
         now, acted, late = text, [], []
         for script in scripts:
             try:
@@ -140,8 +140,8 @@ class Runner:
             raise TimeoutError
         put_in = _put_in(script, compiled.names, expand)
         if compiled.sticky:
-            found = compiled.pattern.match(text, timeout=seconds)
-            return text if found is None else put_in(found) + text[found.end() :]
+            match = compiled.pattern.match(text, timeout=seconds)
+            return text if match is None else put_in(match) + text[match.end() :]
         most = 0 if compiled.everywhere else 1
         changed: str = compiled.pattern.sub(put_in, text, count=most, timeout=seconds)
         return changed
@@ -202,19 +202,19 @@ def _split(source: str) -> tuple[str, str]:
 
 def _letters(text: str) -> list[str]:
     """Returns the letters at the start of ``text``."""
-    found = []
+    letters = []
     for sign in text:
         if not (sign.isascii() and sign.isalpha()):
             break
-        found.append(sign)
-    return found
+        letters.append(sign)
+    return letters
 
 
 def _pattern_of(script: Script, expand: Expand) -> str:
     if script.macros is Macros.PUT_IN:
         return expand(script.pattern)
     if script.macros is Macros.ESCAPED:
-        return _MACRO.sub(lambda found: _escaped(found[0], expand), script.pattern)
+        return _MACRO.sub(lambda match: _escaped(match[0], expand), script.pattern)
     return script.pattern
 
 
@@ -234,10 +234,10 @@ def _put_in(
     trims = [trim for one in script.trims if (trim := expand(one))]
     room = limits.REPLY_CHARS
 
-    def put_in(found: regex.Match[str]) -> str:
+    def put_in(match: regex.Match[str]) -> str:
         nonlocal room
         text = "".join(
-            part if isinstance(part, str) else _group(found, part.name, trims) for part in parts
+            part if isinstance(part, str) else _group(match, part.name, trims) for part in parts
         )
         room -= len(text)
         if room < 0:
@@ -254,13 +254,13 @@ class _Group(Struct, frozen=True):
 def _parts(replacement: str, expand: Expand) -> list[str | _Group]:
     """Returns the fixed texts of a replacement, macros expanded, and the groups between them."""
     text = _MATCH.sub("$0", replacement)
-    groups = [_Group(found[1] or found[2]) for found in _GROUP.finditer(text)]
+    groups = [_Group(match[1] or match[2]) for match in _GROUP.finditer(text)]
     if not groups:
         return [expand(text)]
     # A macro may stand around a group, so the groups are marks while macros are expanded.
     marked = _GROUP.sub("\x00", text.replace("\x00", ""))
     pieces = expand(marked).split("\x00")
-    if len(pieces) != len(groups) + 1:  # a macro has taken one, or told one twice
+    if len(pieces) != len(groups) + 1:  # a macro has taken one, or repeated one
         pieces = marked.split("\x00")
     parts: list[str | _Group] = [pieces[0]]
     for group, piece in zip(groups, pieces[1:], strict=True):
@@ -268,9 +268,9 @@ def _parts(replacement: str, expand: Expand) -> list[str | _Group]:
     return parts
 
 
-def _group(found: regex.Match[str], name: str, trims: Sequence[str]) -> str:
+def _group(match: regex.Match[str], name: str, trims: Sequence[str]) -> str:
     try:
-        text = found[int(name)] if name.isdecimal() else found[name]
+        text = match[int(name)] if name.isdecimal() else match[name]
     except IndexError:
         return ""
     for trim in trims:

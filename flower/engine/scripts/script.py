@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 __all__ = ["PLACES", "Macros", "Script", "ScriptPlace", "When"]
 
@@ -36,14 +36,14 @@ class Macros(IntEnum):
 class When(IntEnum):
     """For what a text is wanted."""
 
-    SHOWN = 0
-    TOLD = 1  # to a model
+    SCREEN = 0
+    PROMPT = 1
 
 
 class Script(Struct, frozen=True, kw_only=True):
     """One script. ``pattern`` is as in the file: ``/pattern/flags``, or a pattern alone.
 
-    With neither ``shown`` nor ``told`` it is for both, and meant for the words as they came: their depth
+    With neither ``on_screen`` nor ``in_prompt`` it is for both, and meant for the words as they came: their depth
     does not count, and edited words are left alone unless ``on_edit``. Depths count messages, 0 is the newest.
     """
 
@@ -52,8 +52,8 @@ class Script(Struct, frozen=True, kw_only=True):
     replacement: str = ""
     trims: tuple[str, ...] = ()  # taken out of what is put in for ``$1`` and its like
     places: tuple[ScriptPlace, ...] = ()
-    shown: bool = False  # only on screens
-    told: bool = False  # only in prompts
+    on_screen: bool = field(name="shown", default=False)  # only on screens
+    in_prompt: bool = field(name="told", default=False)  # only in prompts
     on_edit: bool = False
     off: bool = False
     macros: Macros = Macros.LEFT
@@ -67,9 +67,9 @@ class Script(Struct, frozen=True, kw_only=True):
         """
         if self.off or place not in self.places:
             return False
-        if not (self.shown or self.told):
+        if not (self.on_screen or self.in_prompt):
             return place is not ScriptPlace.LORE and (raw or self.on_edit)
-        if not (self.shown if when is When.SHOWN else self.told):
+        if not (self.on_screen if when is When.SCREEN else self.in_prompt):
             return False
         if depth is None:
             return True

@@ -170,4 +170,6 @@ def _vector_rows(rows: Sequence[tuple[int, bytes, bytes]], dimension: int) -> Ve
 def _marks_of_hashes(hashes: Sequence[bytes]) -> NDArray[np.int64]:
     import numpy as np
 
-    return np.array([int.from_bytes(digest[:8], "little", signed=True) for digest in hashes], np.int64)
+    return np.frombuffer(b"".join([digest[:8].ljust(8, b"\0") for digest in hashes]), "<i8").astype(
+        np.int64
+    )

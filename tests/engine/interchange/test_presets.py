@@ -249,7 +249,7 @@ async def test_an_imported_preset_and_template_are_used_by_name(
             data = json.dumps(value).encode()
             file = File(name, data, name.encode(), read(data, name))
             outcome = await world.database.write(take, file, 1.0, "new")
-            assert name in outcome.taken.items[0]
+            assert name in outcome.report.items[0]
         face = await world.playing()
         await face.say("/preset load spicy")
         await face.say("/set template tide")

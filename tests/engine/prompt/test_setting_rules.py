@@ -126,7 +126,7 @@ def test_a_script_changes_the_words_of_whom_it_is_for(place: ScriptPlace, change
 
 
 def test_the_newest_message_has_depth_nought_and_those_below_a_page_count() -> None:
-    deep = (script(most_depth=0, told=True), script(name="y", most_depth=0, shown=True))
+    deep = (script(most_depth=0, in_prompt=True), script(name="y", most_depth=0, on_screen=True))
     path = path_of("user", "assistant", "user")
     found, _ = scripted_path(ScriptRunner(), deep, path, VALUES)
     assert [message.id for message in found if "BELL" in message.content] == [3]

@@ -24,7 +24,7 @@ from tests.engine_world import EngineWorld, Face, engine_world
 REPLY = Script(name="s", pattern="/x/g", replacement="y", places=(ScriptPlace.NARRATOR,))
 
 
-def told(script: Script, text: str, when: When = When.TOLD) -> str:
+def told(script: Script, text: str, when: When = When.PROMPT) -> str:
     """What one script makes of a reply."""
     macros = {"{{user}}": "Ann (1)", "{{char}}": "Bo"}
 
@@ -87,24 +87,27 @@ def test_what_a_model_wrote_never_becomes_a_macro() -> None:
 
 def test_where_and_when_a_script_holds() -> None:
     """ScriptPlace, screen or prompt, depth, edits: each keeps it out alone."""
-    shown = replace(REPLY, shown=True)
-    assert (told(shown, "x"), told(shown, "x", When.SHOWN)) == ("x", "y")
-    prompt = replace(REPLY, told=True, least_depth=1, most_depth=2)
-    assert [prompt.holds(ScriptPlace.NARRATOR, When.TOLD, n, raw=True) for n in range(4)] == [
+    shown = replace(REPLY, on_screen=True)
+    assert (told(shown, "x"), told(shown, "x", When.SCREEN)) == ("x", "y")
+    prompt = replace(REPLY, in_prompt=True, least_depth=1, most_depth=2)
+    assert [prompt.holds(ScriptPlace.NARRATOR, When.PROMPT, n, raw=True) for n in range(4)] == [
         False, True, True, False,
     ]  # fmt: skip
-    assert not prompt.holds(ScriptPlace.PLAYER, When.TOLD, 1, raw=True)
-    assert REPLY.holds(ScriptPlace.NARRATOR, When.SHOWN, 9, raw=True)
-    assert not REPLY.holds(ScriptPlace.NARRATOR, When.SHOWN, 9, raw=False)
-    assert replace(REPLY, on_edit=True).holds(ScriptPlace.NARRATOR, When.SHOWN, 9, raw=False)
-    assert not replace(REPLY, off=True).holds(ScriptPlace.NARRATOR, When.SHOWN, 9, raw=True)
+    assert not prompt.holds(ScriptPlace.PLAYER, When.PROMPT, 1, raw=True)
+    assert REPLY.holds(ScriptPlace.NARRATOR, When.SCREEN, 9, raw=True)
+    assert not REPLY.holds(ScriptPlace.NARRATOR, When.SCREEN, 9, raw=False)
+    assert replace(REPLY, on_edit=True).holds(ScriptPlace.NARRATOR, When.SCREEN, 9, raw=False)
+    assert not replace(REPLY, off=True).holds(ScriptPlace.NARRATOR, When.SCREEN, 9, raw=True)
 
 
 def test_a_pattern_that_never_ends_is_stopped_and_named() -> None:
     """The text stays, and other scripts act."""
     slow = Script(name="slow", pattern="/^(a|aa)+$/", replacement="", places=(ScriptPlace.NARRATOR,))
     found = Runner().run(
-        (slow, REPLY), [ScriptText("a" * 60 + "x", ScriptPlace.NARRATOR)], When.TOLD, lambda text: text
+        (slow, REPLY),
+        [ScriptText("a" * 60 + "x", ScriptPlace.NARRATOR)],
+        When.PROMPT,
+        lambda text: text,
     )
     assert found.texts == ("a" * 60 + "y",)
     assert found.trouble == ("slow",)
@@ -114,7 +117,7 @@ def test_a_pattern_that_never_ends_is_stopped_and_named() -> None:
 def test_a_replacement_cannot_grow_without_end() -> None:
     bomb = replace(REPLY, pattern="/./g", replacement="0123456789" * 200)
     found = Runner().run(
-        (bomb,), [ScriptText("a" * 5_000, ScriptPlace.NARRATOR)], When.TOLD, lambda text: text
+        (bomb,), [ScriptText("a" * 5_000, ScriptPlace.NARRATOR)], When.PROMPT, lambda text: text
     )
     assert found.texts == ("a" * 5_000,)
     assert found.trouble == ("s",)
@@ -130,7 +133,7 @@ def test_texts_are_worked_on_once() -> None:
 
     runner = Runner()
     for _ in range(3):
-        runner.run((REPLY,), [ScriptText("x", ScriptPlace.NARRATOR)], When.TOLD, expand)
+        runner.run((REPLY,), [ScriptText("x", ScriptPlace.NARRATOR)], When.PROMPT, expand)
     assert len(calls) == 1
 
 
@@ -143,10 +146,10 @@ def test_scripts_of_old_versions_and_odd_types_are_read() -> None:
     )  # fmt: skip
     assert one == Script(
         name="7", pattern="/a/", places=(ScriptPlace.PLAYER, ScriptPlace.NARRATOR), macros=Macros.PUT_IN,
-        least_depth=3, shown=True,
+        least_depth=3, on_screen=True,
     )  # fmt: skip
     (shown,) = script_reader.read({"findRegex": "a", "scriptName": "", "placement": [0]})
-    assert (shown.shown, shown.told, shown.places) == (True, True, tuple(ScriptPlace))
+    assert (shown.on_screen, shown.in_prompt, shown.places) == (True, True, tuple(ScriptPlace))
     (sent,) = script_reader.read({"findRegex": "a", "replaceString": "", "placement": [4]})
     assert sent.places == (ScriptPlace.COMMAND,)
 
@@ -165,10 +168,10 @@ def test_scripts_of_risu_are_read() -> None:
     bar, off = script_reader.of_card(card)
     assert bar == Script(
         name="Bar", pattern="/<b>(.*?)</b>/gi", replacement="$1\n$0",
-        places=(ScriptPlace.PLAYER, ScriptPlace.NARRATOR), shown=True,
+        places=(ScriptPlace.PLAYER, ScriptPlace.NARRATOR), on_screen=True,
     )  # fmt: skip
     assert off.off
-    assert told(bar, "<B>hi</B>", When.SHOWN) == "hi\n<B>hi</B>"
+    assert told(bar, "<B>hi</B>", When.SCREEN) == "hi\n<B>hi</B>"
 
 
 def test_files_of_scripts_are_known_by_their_content() -> None:
