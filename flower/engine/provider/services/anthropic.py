@@ -170,14 +170,14 @@ def _words(block: dict[str, Any]) -> list[Item]:
 def read_models(payload: object) -> tuple[ModelInfo, ...]:
     """Returns the models of a ``GET /models`` answer. The API gives no prices."""
     rows = payload.get("data") if isinstance(payload, dict) else None
-    found = []
+    models = []
     for row in (rows if isinstance(rows, list) else ())[: limits.CATALOGUE_MODELS]:
         if isinstance(row, dict) and isinstance(row.get("id"), str):
             context = row.get("max_input_tokens")
-            known = known_model(row["id"]).context_tokens
-            tokens = context if isinstance(context, int) and context > 0 else known
-            found.append(ModelInfo(row["id"], str(row.get("display_name") or row["id"]), tokens))
-    return tuple(found)
+            context_tokens = known_model(row["id"]).context_tokens
+            tokens = context if isinstance(context, int) and context > 0 else context_tokens
+            models.append(ModelInfo(row["id"], str(row.get("display_name") or row["id"]), tokens))
+    return tuple(models)
 
 
 # --- the edge -----------------------------------------------------------------------------------

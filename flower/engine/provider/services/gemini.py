@@ -155,8 +155,8 @@ def _block_detail(feedback: dict[str, Any]) -> str:
         for rating in map(mapping, rows(ratings))
         if rating.get("blocked")
     ]
-    said = feedback.get("blockReasonMessage") or feedback["blockReason"]
-    return f"{said}: {', '.join(causes)}" if causes else str(said)
+    words = feedback.get("blockReasonMessage") or feedback["blockReason"]
+    return f"{words}: {', '.join(causes)}" if causes else str(words)
 
 
 def _spent(usage: dict[str, Any]) -> Spent:
@@ -173,7 +173,7 @@ def _spent(usage: dict[str, Any]) -> Spent:
 def read_models(payload: object) -> tuple[ModelInfo, ...]:
     """Returns the models of a ``GET /models`` answer that can narrate. The API gives no prices."""
     rows = payload.get("models") if isinstance(payload, dict) else None
-    found: list[ModelInfo] = []
+    models: list[ModelInfo] = []
     for row in rows if isinstance(rows, list) else ():
         if not isinstance(row, dict) or "generateContent" not in (
             row.get("supportedGenerationMethods") or ()
@@ -181,15 +181,15 @@ def read_models(payload: object) -> tuple[ModelInfo, ...]:
             continue
         model = str(row.get("name", "")).removeprefix("models/")
         context = row.get("inputTokenLimit")
-        if model and len(found) < limits.CATALOGUE_MODELS:
-            found.append(
+        if model and len(models) < limits.CATALOGUE_MODELS:
+            models.append(
                 ModelInfo(
                     model,
                     str(row.get("displayName") or model),
                     context if isinstance(context, int) else 0,
                 )
             )
-    return tuple(found)
+    return tuple(models)
 
 
 # --- the edge -----------------------------------------------------------------------------------

@@ -146,16 +146,16 @@ class OllamaProvider(RemoteProvider):
         """Returns the models that are pulled, with the context they were trained for."""
         payload = await self._edge.get_json("/api/tags")
         rows = payload.get("models") if isinstance(payload, dict) else None
-        found: list[ModelInfo] = []
+        listed: list[ModelInfo] = []
         for row in rows if isinstance(rows, list) else ():
             name = row.get("model") or row.get("name") if isinstance(row, dict) else None
             if isinstance(name, str) and name:
-                shown = len(found) < limits.OLLAMA_SHOWN_MODELS
-                details = await self._show(name) if shown else None
+                asks = len(listed) < limits.OLLAMA_SHOWN_MODELS
+                details = await self._show(name) if asks else None
                 if details is not None and not details[1]:
                     continue
-                found.append(ModelInfo(name, name, details[0] if details else 0, 0.0, 0.0))
-        return tuple(found)
+                listed.append(ModelInfo(name, name, details[0] if details else 0, 0.0, 0.0))
+        return tuple(listed)
 
     async def _show(self, name: str) -> tuple[int, bool] | None:
         """Returns context length and whether the model can chat; None if Ollama does not tell."""
@@ -166,13 +166,13 @@ class OllamaProvider(RemoteProvider):
         return read_show(payload)
 
     async def _first(self) -> str:
-        found = await self.models()
-        if not found:
+        listed = await self.models()
+        if not listed:
             raise ProviderError(
                 "model_not_found",
                 f"{self.name} has no model yet; fetch one, for example with `ollama pull gemma3`.",
             )
-        return found[0].id
+        return listed[0].id
 
 
 def read_show(payload: object) -> tuple[int, bool]:

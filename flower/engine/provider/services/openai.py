@@ -275,14 +275,14 @@ class OpenAIProvider(RemoteProvider):
 
     async def _banned_tokens(self, phrases: Sequence[str]) -> list[list[object]]:
         """Returns the tokens that are banned words as a whole; longer phrases are watched for as they come."""
-        found: list[list[object]] = []
+        pairs: list[list[object]] = []
         for phrase in phrases:
             if phrase not in self._tokens_of:
                 while len(self._tokens_of) >= BANNED_KEPT:
                     del self._tokens_of[next(iter(self._tokens_of))]
                 self._tokens_of[phrase] = await self._whole_tokens(phrase)
-            found += [[token, False] for token in self._tokens_of[phrase]]
-        return found
+            pairs += [[token, False] for token in self._tokens_of[phrase]]
+        return pairs
 
     async def _whole_tokens(self, word: str) -> tuple[int, ...]:
         if len(word) < BANNED_LETTERS or not word.isalpha():
@@ -295,9 +295,9 @@ class OpenAIProvider(RemoteProvider):
                     answer = await self._edge.post_json("/tokenize", {"content": text}, base_url=root)
                 except ProviderError:
                     return ()
-                found = mapping(answer).get("tokens")
-                if isinstance(found, list) and len(found) == 1 and isinstance(found[0], int):
-                    tokens.append(found[0])
+                ids = mapping(answer).get("tokens")
+                if isinstance(ids, list) and len(ids) == 1 and isinstance(ids[0], int):
+                    tokens.append(ids[0])
         return tuple(dict.fromkeys(tokens))
 
     async def _places(self) -> int | None:
@@ -313,11 +313,11 @@ class OpenAIProvider(RemoteProvider):
 
     async def _first(self) -> str:
         if not self._first_model:
-            found = await self.models()
-            if not found:
+            listed = await self.models()
+            if not listed:
                 raise ProviderError(
                     "model_not_found",
                     f"{self.name} offers no model; load one there, or choose another with /model.",
                 )
-            self._first_model = found[0].id
+            self._first_model = listed[0].id
         return self._first_model
