@@ -17,7 +17,7 @@ import re
 from msgspec import Struct
 
 from flower import limits
-from flower.engine.game.sheet import Sheet, put
+from flower.engine.game.sheet import SCENE, Sheet, put
 from flower.errors import CommandError
 
 PROPOSALS = 16  # changes read from one reply
@@ -88,7 +88,7 @@ SPACE_CHARS = 64  # that wait for what follows; a model in a loop may write noth
 
 _WORD = "(?:s|st|sta|stat|state)?"  # the beginning of "state"
 _MARK = re.compile(r"`+|~{3,}")
-_KEYS = "place|time|weather|mood|inventory|inv|items|conditions?|quests?|flag"
+_KEYS = "|".join((*SCENE, "inventory|inv|items|conditions?|quests?|flag"))
 _NAMED = re.compile(
     r"\s*+(?:(?:`{3,}+|~{3,}+)[ \t]*+[^\w`~ \t]{0,2}+[ \t]*+state"
     rf"(?=[ \t]*+:?+[ \t]*+\r?\n|(?:[ \t]*+:)?+[\s\-*\"'{{]++(?:{_KEYS})[\"']?\s*+[:=])"

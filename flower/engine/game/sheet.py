@@ -19,7 +19,8 @@ from flower.errors import CommandError
 SHEET_ENTRIES = 64  # things, counters, quests, flags of a story, each
 SHEET_NUMBER = 1_000_000_000
 
-SCENE = ("place", "time", "weather", "mood")
+SCENE = ("place", "time", "weather", "mood")  # fields that are words
+SCENE_IN_PROMPT = ("place", "time", "weather", "light", "mood")  # light comes from the world alone
 QUEST_STATES = ("open", "done", "failed")
 NOTHING = ("", "-", "off", "none", "clear")
 _RESERVED = {"inventory", "condition", "quest", "flag"}

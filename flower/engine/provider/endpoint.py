@@ -171,7 +171,7 @@ def _path_of(family: str, path: str) -> str:
         return _without_endings(path, (*_PASTED_ENDINGS, "/v1", "/api"))
     path = _without_endings(path, _PASTED_ENDINGS)
     if path in ("", "/api"):
-        return path + _DEFAULT_PATH[family]
+        return path + _DEFAULT_PATH.get(family, "")
     return path
 
 

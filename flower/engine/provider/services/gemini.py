@@ -22,6 +22,7 @@ from flower.engine.provider.base import (
     Text,
 )
 from flower.engine.provider.endpoint import KINDS, Endpoint, not_sent, patched, wanted_params, without
+from flower.engine.provider.http.client import HttpClient
 from flower.engine.provider.http.decode import Item
 from flower.engine.provider.http.framing import SseDecoder, count, mapping, rows, string
 from flower.engine.provider.http.response import Call
@@ -192,12 +193,17 @@ def read_models(payload: object) -> tuple[ModelInfo, ...]:
     return tuple(models)
 
 
-# --- the edge -----------------------------------------------------------------------------------
+# --- over HTTP -----------------------------------------------------------------------------------
 
 
 def api_key(key: str) -> dict[str, str]:
     """Returns the header that carries a key; in the address it would end up in logs."""
     return {"x-goog-api-key": key} if key else {}
+
+
+def build(endpoint: Endpoint) -> GeminiProvider:
+    """Returns the provider of an endpoint of this family."""
+    return GeminiProvider(endpoint, HttpClient(endpoint, api_key))
 
 
 class GeminiProvider(RemoteProvider):
@@ -206,7 +212,7 @@ class GeminiProvider(RemoteProvider):
     async def _prepared(self, completion: Completion) -> Call:
         model = _path_name(completion.model)
         body = build_body(completion, self._endpoint, self._refusals.of(completion.model))
-        origin = self._edge.origin(model, body)
+        origin = self._http.origin(model, body)
         path = f"/models/{model}:streamGenerateContent?alt=sse"
         reader = self._interpreter(SseDecoder(), GenerateStream(), origin, completion)
         return Call(path, body, origin, reader, self._learned(completion.model))
@@ -222,7 +228,7 @@ class GeminiProvider(RemoteProvider):
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """Returns the models on offer; raises ``ProviderError``."""
-        return read_models(await self._edge.get_json("/models?pageSize=1000"))
+        return read_models(await self._http.get_json("/models?pageSize=1000"))
 
 
 def _path_name(model: str) -> str:
