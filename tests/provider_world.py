@@ -17,14 +17,15 @@ from msgspec import Struct
 from flower.engine.provider.base import ChatMessage, Completion, Piece, Provider, Reasoning, Text
 from flower.engine.provider.endpoint import Endpoint
 from flower.engine.provider.errors import Origin
-from flower.engine.provider.http.client import Edge
+from flower.engine.provider.http.client import HttpClient
 from flower.engine.provider.http.decode import Interpreter, Item
 from flower.engine.provider.http.framing import NdjsonDecoder, SseDecoder
 from flower.engine.provider.services.anthropic import AnthropicProvider, MessageStream, api_headers
 from flower.engine.provider.services.gemini import GeminiProvider, GenerateStream, api_key
 from flower.engine.provider.services.koboldcpp import KoboldCppProvider
 from flower.engine.provider.services.ollama import ChatLines, OllamaProvider
-from flower.engine.provider.services.openai import ChatStream, OpenAIProvider, bearer
+from flower.engine.provider.services.openai import ChatStream, OpenAIProvider
+from flower.engine.provider.services.remote import bearer
 
 KEY = "sk-canary-7f3a9c51e2"
 STORY = 'The door\u2028opens. "Who goes there?" – 🌸'
@@ -171,7 +172,7 @@ class Family(Struct, frozen=True):
     recorded: bytes
     content_type: str
     interpreter: Callable[[], Interpreter]
-    provider: Callable[[Endpoint, Edge], Provider]
+    provider: Callable[[Endpoint, HttpClient], Provider]
     auth: Callable[[str], dict[str, str]]
     cached: int | None = 28
     cost: float | None = None
@@ -298,7 +299,9 @@ def refused(status: int, body: str = "", **headers: str) -> httpx.Response:
 def make_provider(family: Family, network: Network, **fields: Any) -> Provider:
     fields = {"api_key": KEY, "key_hint": "acme_api_key in config.yaml", **fields}
     endpoint = Endpoint("acme", family.kind, "https://api.acme.example/v1", **fields)
-    return family.provider(endpoint, Edge(endpoint, family.auth, transport=network, clock=lambda: 0.0))
+    return family.provider(
+        endpoint, HttpClient(endpoint, family.auth, transport=network, clock=lambda: 0.0)
+    )
 
 
 def completion(**fields: Any) -> Completion:
@@ -317,7 +320,7 @@ def thought_of(items: Sequence[Piece | Item]) -> str:
 
 
 def read(interpreter: Interpreter, *parts: bytes) -> list[Item]:
-    """Feeds an interpreter to its end, as the edge does."""
+    """Feeds an interpreter to its end, as the stream of pieces does."""
     items: list[Item] = []
     for part in parts:
         items += interpreter.feed(part)

@@ -151,6 +151,8 @@ def test_the_page_of_commands_is_the_catalogue() -> None:
             cells = (f"`{command.usage}`", command.summary, example)
             expected.append("| {} | {} | {} |".format(*(cell.replace("|", r"\|") for cell in cells)))
     lines = [line for line in page.splitlines() if line.startswith(("## ", "| `/"))]
+    missing = [line for line in expected if line not in lines]
+    assert not missing, "these lines are missing in docs/commands.md:\n" + "\n".join(missing)
     assert lines == expected
 
 

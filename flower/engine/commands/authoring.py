@@ -65,19 +65,19 @@ async def new(kind: str, engine: Engine, client: Client, argument: str) -> None:
 
 async def edit_asset(kind: str, engine: Engine, client: Client, argument: str) -> None:
     """A form of a character, world or rule, or one of its fields."""
-    wanted, _, rest = argument.partition(" ")
-    if not wanted:
-        wanted = {"character": client.chosen.character_id, "world": client.chosen.world_id}.get(
+    asset_id, _, rest = argument.partition(" ")
+    if not asset_id:
+        asset_id = {"character": client.chosen.character_id, "world": client.chosen.world_id}.get(
             kind, ""
         )
-    asset = _asset(kind, engine, client, wanted)
+    asset = _asset(kind, engine, client, asset_id)
     client.check_own(owner_of(asset.id), f"/{kind} copy {asset.id} ID")
     await _edit(engine, client, f"{kind} {asset.id}", rest, f"/{kind} edit {asset.id}")
 
 
 async def edit_persona(engine: Engine, client: Client, argument: str) -> None:
-    found, rest = await _persona(engine, client, argument)
-    await _edit(engine, client, f"persona {found.id}", rest, f"/persona edit {found.name}")
+    persona, rest = await _persona(engine, client, argument)
+    await _edit(engine, client, f"persona {persona.id}", rest, f"/persona edit {persona.name}")
 
 
 async def edit_book(engine: Engine, client: Client, argument: str) -> None:
@@ -111,18 +111,18 @@ async def _new_entry(engine: Engine, client: Client, stored: StoredBook, argumen
         client.notify(await editing.store(engine, client, subject, made))
 
 
-async def _edit(engine: Engine, client: Client, subject: str, rest: str, given: str) -> None:
+async def _edit(engine: Engine, client: Client, subject: str, rest: str, command: str) -> None:
     field, _, text = rest.strip().partition(" ")
     if field:
-        await editing.set_field(engine, client, subject, field, text, given=given)
+        await editing.set_field(engine, client, subject, field, text, command=command)
     else:
         await editing.open_form(engine, client, await editing.subject_of(engine, client, subject))
 
 
 async def copy_asset(kind: str, engine: Engine, client: Client, argument: str) -> None:
     """The same under another id; without one a form, in which it gets a name of its own."""
-    wanted, _, identity = argument.partition(" ")
-    asset, identity = _asset(kind, engine, client, wanted), identity.strip().lower()
+    source, _, identity = argument.partition(" ")
+    asset, identity = _asset(kind, engine, client, source), identity.strip().lower()
     async with engine.asset_edits.one_at_a_time:
         await check_room(engine, client)
         empty = await editing.subject_of(engine, client, kind)
@@ -143,7 +143,7 @@ async def copy_asset(kind: str, engine: Engine, client: Client, argument: str) -
         except validators.WrongValueError as wrong:
             raise CommandError(f"The copy needs an id of its own: {wrong}.") from None
         new_id = owned(identity, client.visitor.id)
-        if new_id in _known(kind, engine, client):
+        if new_id in _assets(kind, engine, client):
             raise CommandError(f"There is a {CALLED.get(kind, kind)} {identity!r} already.")
         await editing.store(engine, client, empty, replace(asset, id=identity))
     client.notify(f"✓ {identity} is a copy of {asset.id}.")
@@ -181,19 +181,19 @@ async def keep(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def copy_persona(engine: Engine, client: Client, argument: str) -> None:
-    wanted, _, name = (part.strip() for part in argument.partition("|"))
-    found, _ = await _persona(engine, client, wanted)
+    source, _, name = (part.strip() for part in argument.partition("|"))
+    persona, _ = await _persona(engine, client, source)
     if not name:
         raise CommandError(
-            f"What is the copy called? /persona copy {found.name}|{found.name} the Elder"
+            f"What is the copy called? /persona copy {persona.name}|{persona.name} the Elder"
         )
-    made = replace(found, id=0, name=name, title="", is_default=False)
-    client.notify(await edited_rows.write(engine, client, "persona", replace(found, id=0), made))
+    made = replace(persona, id=0, name=name, title="", is_default=False)
+    client.notify(await edited_rows.write(engine, client, "persona", replace(persona, id=0), made))
 
 
 async def copy_book(engine: Engine, client: Client, argument: str) -> None:
-    wanted, _, name = (part.strip() for part in argument.partition("|"))
-    stored, _ = await _book(engine, client, wanted)
+    source, _, name = (part.strip() for part in argument.partition("|"))
+    stored, _ = await _book(engine, client, source)
     await check_room(engine, client)
     if not name:
         raise CommandError(
@@ -215,7 +215,7 @@ async def delete_asset(kind: str, engine: Engine, client: Client, argument: str)
         if aside is not None:
             back = (
                 " The one that it took the place of is back."
-                if asset.id in _known(kind, engine, client)
+                if asset.id in _assets(kind, engine, client)
                 else ""
             )
             client.notify(f"✓ {asset.name} is deleted; the text is in {aside}.{back}")
@@ -277,17 +277,19 @@ async def check_room(engine: Engine, client: Client) -> None:
         await engine.allowances.check_library(client.visitor.id, client.visitor.name)
 
 
-def _known(kind: str, engine: Engine, client: Client) -> Mapping[str, Asset]:
-    known: Mapping[str, Asset] = getattr(engine.assets_for(client), FOLDERS[ASSETS[kind][0]])
-    return known
+def _assets(kind: str, engine: Engine, client: Client) -> Mapping[str, Asset]:
+    assets: Mapping[str, Asset] = getattr(engine.assets_for(client), FOLDERS[ASSETS[kind][0]])
+    return assets
 
 
-def _asset(kind: str, engine: Engine, client: Client, wanted: str) -> Asset:
-    known, called = _known(kind, engine, client), CALLED.get(kind, kind)
-    found = known.get(wanted.lower()) if wanted else None
-    if found is None:
-        raise CommandError(f"Which {called}? There is no {wanted!r}.{closest(wanted, list(known))}")
-    return found
+def _asset(kind: str, engine: Engine, client: Client, asset_id: str) -> Asset:
+    assets, called = _assets(kind, engine, client), CALLED.get(kind, kind)
+    asset = assets.get(asset_id.lower()) if asset_id else None
+    if asset is None:
+        raise CommandError(
+            f"Which {called}? There is no {asset_id!r}.{closest(asset_id, list(assets))}"
+        )
+    return asset
 
 
 async def _persona(engine: Engine, client: Client, argument: str) -> tuple[StoredPersona, str]:
@@ -311,26 +313,26 @@ async def _book(engine: Engine, client: Client, argument: str) -> tuple[StoredBo
 
 async def _entry(engine: Engine, stored: StoredBook, argument: str) -> tuple[str, str]:
     book = await engine.services.database.read(books.read, stored.id)
-    found, rest = _begun(argument, book.entries, lambda one: (one.uid, one.comment, one.name), "entry")
-    return found.uid, rest
+    entry, rest = _begun(argument, book.entries, lambda one: (one.uid, one.comment, one.name), "entry")
+    return entry.uid, rest
 
 
 def _begun(
-    argument: str, known: Sequence[T], names: Callable[[T], tuple[str, ...]], kind: str
+    argument: str, things: Sequence[T], names: Callable[[T], tuple[str, ...]], kind: str
 ) -> tuple[T, str]:
     """Returns what the argument begins with, by the longest name that fits, and the rest of it.
 
     Raises ``CommandError`` when nothing of the kind is called that.
     """
     typed, best, size = argument.strip().casefold(), None, 0
-    for one in known:
+    for one in things:
         for name in names(one):
             folded = name.casefold()
             fits = folded and (typed == folded or typed.startswith(f"{folded} "))
             if fits and len(folded) > size:
                 best, size = one, len(folded)
     if best is None:
-        called = [names(one)[1] for one in known]
+        called = [names(one)[1] for one in things]
         raise CommandError(
             f"Which {kind}? There is no {argument.strip()!r}.{closest(argument, called)}"
         )

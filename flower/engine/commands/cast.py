@@ -66,14 +66,14 @@ def display_name(persona: StoredPersona) -> str:
     return f"{persona.name} ({persona.title})" if persona.title else persona.name
 
 
-async def _find(engine: Engine, client: Client, wanted: str) -> StoredPersona:
-    persona = await engine.services.database.read(personas.find, wanted, client.visitor.id)
+async def _find(engine: Engine, client: Client, name: str) -> StoredPersona:
+    persona = await engine.services.database.read(personas.find, name, client.visitor.id)
     if persona is None:
         names = [
             display_name(one)
             for one in await engine.services.database.read(personas.listed, client.visitor.id)
         ]
-        raise CommandError(f"Which persona? There is no {wanted!r}.{closest(wanted, names)}")
+        raise CommandError(f"Which persona? There is no {name!r}.{closest(name, names)}")
     return persona
 
 
@@ -205,22 +205,22 @@ def _member(character: Character, model: str) -> str:
 
 
 async def add_to_cast(engine: Engine, client: Client, argument: str) -> None:
-    found = named("character", argument, engine.assets_for(client).characters)
+    character = named("character", argument, engine.assets_for(client).characters)
 
     def add(steered: Steering) -> Steering:
-        members = (*(m for m in steered.cast.members if m != found.id), found.id)
+        members = (*(m for m in steered.cast.members if m != character.id), character.id)
         if len(members) > CAST:
             raise CommandError(f"{CAST} characters are the most on one stage.")
         return replace(steered, cast=replace(steered.cast, members=members))
 
     session, database = story_of(client), engine.services.database
     before = await database.read(states.steering, session.id)
-    if not before.cast.members and found.id != session.character_id:
+    if not before.cast.members and character.id != session.character_id:
         await database.write(stages.begin, session.id, session.character_id)
     steered = await steer(engine, client, add)
     anew = await _greet_anew(engine, story_of(client), steered)
     other = " The story begins with a greeting for several; ← → shows the others." if anew else ""
-    client.notify(f"✓ {found.name} joins the scene.{other}")
+    client.notify(f"✓ {character.name} joins the scene.{other}")
 
 
 async def _greet_anew(engine: Engine, session: Session, steered: Steering) -> bool:
@@ -231,18 +231,18 @@ async def _greet_anew(engine: Engine, session: Session, steered: Steering) -> bo
     if not words:
         return False
     path = await engine.services.database.read(stories.active_path, session.id, most=2)
-    if len(path) != 1:  # nobody is told to wait for a reply for nothing
+    if len(path) != 1:  # more than a greeting: nobody waits for a reply for nothing
         return False
     return await engine.edits.change(session, states.greet_anew, rows_of(words), now)
 
 
 async def remove_from_cast(engine: Engine, client: Client, argument: str) -> None:
     def remove(steered: Steering) -> Steering:
-        known = steered.cast.members
-        gone = next((m for m in known if argument.lower() in (m, plain(m))), None)
+        present = steered.cast.members
+        gone = next((m for m in present if argument.lower() in (m, plain(m))), None)
         if gone is None:
-            raise CommandError(f"{argument!r} is not in the cast.{closest(argument, list(known))}")
-        members = tuple(m for m in known if m != gone)
+            raise CommandError(f"{argument!r} is not in the cast.{closest(argument, list(present))}")
+        members = tuple(m for m in present if m != gone)
         following = "" if steered.cast.next == gone else steered.cast.next
         return replace(steered, cast=replace(steered.cast, members=members, next=following))
 
@@ -251,18 +251,18 @@ async def remove_from_cast(engine: Engine, client: Client, argument: str) -> Non
 
 
 async def next_in_cast(engine: Engine, client: Client, argument: str) -> None:
-    wanted, name = ("" if argument.lower() in OFF else argument.lower()), ""
-    if wanted == steering.NARRATOR:
+    speaker, name = ("" if argument.lower() in OFF else argument.lower()), ""
+    if speaker == steering.NARRATOR:
         name = "the narrator alone"
-    elif wanted:
-        found = named("character", wanted, engine.assets_for(client).characters)
-        wanted, name = found.id, found.name
+    elif speaker:
+        character = named("character", speaker, engine.assets_for(client).characters)
+        speaker, name = character.id, character.name
 
     def choose(steered: Steering) -> Steering:
         stage = (*steered.cast.members, story_of(client).character_id, steering.NARRATOR, "")
-        if wanted not in stage:
-            raise CommandError(f"{name} is not on stage; /cast add {wanted} brings them.")
-        return replace(steered, cast=replace(steered.cast, next=wanted))
+        if speaker not in stage:
+            raise CommandError(f"{name} is not on stage; /cast add {speaker} brings them.")
+        return replace(steered, cast=replace(steered.cast, next=speaker))
 
     await steer(engine, client, choose)
     client.notify(f"✓ Next speaks {name}." if name else "✓ Who speaks is open again.")
@@ -278,18 +278,18 @@ async def cast_mode(engine: Engine, client: Client, argument: str) -> None:
 
 async def cast_model(engine: Engine, client: Client, argument: str) -> None:
     """Chooses the model that speaks for a character in this story, whatever their file says."""
-    wanted, _, model = argument.partition(" ")
+    character_id, _, model = argument.partition(" ")
     model = model.strip()
-    if not wanted or not model:
+    if not character_id or not model:
         raise CommandError("Whose, and which? For example /cast model ID MODEL, or /cast model ID off.")
-    found = named("character", wanted, engine.assets_for(client).characters)
+    character = named("character", character_id, engine.assets_for(client).characters)
     chosen = "" if model.lower() in OFF else model
     if chosen:
         engine.registry.resolve(chosen)
 
     def choose(steered: Steering) -> Steering:
-        models = {**steered.cast.models, found.id: chosen}
+        models = {**steered.cast.models, character.id: chosen}
         return replace(steered, cast=replace(steered.cast, models=models))
 
     await steer(engine, client, choose)
-    client.notify(f"✓ {chosen or 'The model of the story'} speaks for {found.name}.")
+    client.notify(f"✓ {chosen or 'The model of the story'} speaks for {character.name}.")

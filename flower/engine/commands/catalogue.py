@@ -27,9 +27,9 @@ class CommandSpec(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        found = _NAME.match(self.usage)
-        assert found is not None
-        return found.group()
+        match = _NAME.match(self.usage)
+        assert match is not None
+        return match.group()
 
 
 _NAME = re.compile(r"/[a-z-]+(?: [a-z_]+(?= |$))?")

@@ -32,10 +32,10 @@ async def read(engine: Engine, client: Client, kind: str, rest: str) -> Found:
     if kind == "persona":
         if not rest:
             return specs.PERSONA, StoredPersona(0, "", "", "", False)
-        found = await engine.services.database.read(personas.find, number, client.visitor.id)
-        if found is None or str(found.id) != number:
+        persona = await engine.services.database.read(personas.find, number, client.visitor.id)
+        if persona is None or str(persona.id) != number:
             raise CommandError("This persona is not in the library any more.")
-        return specs.PERSONA, found
+        return specs.PERSONA, persona
     if kind == "lorebook" and not rest:
         return specs.BOOK, specs.empty(kind)
     if kind in ("lorebook", "entry"):
@@ -45,13 +45,13 @@ async def read(engine: Engine, client: Client, kind: str, rest: str) -> Found:
 
 
 async def _book(engine: Engine, client: Client, number: str) -> Book:
-    database, wanted = engine.services.database, int(number) if number.isdecimal() else -1
+    database, book_id = engine.services.database, int(number) if number.isdecimal() else -1
     try:
-        found = await database.read(books.find, wanted, client.visitor.id)
-        if found is None:
+        stored = await database.read(books.find, book_id, client.visitor.id)
+        if stored is None:
             raise StoreError(f"there is no lorebook {number[:20]}")
-        client.check_own(found.library, f"/lorebook copy {number}|NAME")
-        return await database.read(books.read, wanted)
+        client.check_own(stored.library, f"/lorebook copy {number}|NAME")
+        return await database.read(books.read, book_id)
     except StoreError as error:
         raise CommandError(f"This lorebook cannot be edited: {error}.") from error
 
@@ -86,10 +86,10 @@ async def _write_persona(engine: Engine, user: int, before: StoredPersona, new: 
             personas.change, new.id, new.name, new.title, new.description, engine.now()
         )
     else:
-        known = await database.read(personas.listed, user)
-        same = [one for one in known if (one.name, one.title) == (new.name, new.title)]
+        listed = await database.read(personas.listed, user)
+        same = [one for one in listed if (one.name, one.title) == (new.name, new.title)]
         free = not same or same[0].description == new.description
-        if len(known) >= PERSONAS_MOST:
+        if len(listed) >= PERSONAS_MOST:
             raise CommandError(f"There are {PERSONAS_MOST} personas, the most one home holds.")
         if free:
             await database.write(
@@ -101,8 +101,8 @@ async def _write_persona(engine: Engine, user: int, before: StoredPersona, new: 
                 owner=user,
             )
     if not free:
-        said = f"There is a persona {new.name!r} already; give one of them another title."
-        raise FormError(said, {"title": said})
+        problem = f"There is a persona {new.name!r} already; give one of them another title."
+        raise FormError(problem, {"title": problem})
     if before.id:
         was = Persona(before.name, before.description[:NOTE_CHARS])
         now = Persona(new.name, new.description[:NOTE_CHARS])

@@ -87,11 +87,11 @@ async def subject_of(engine: Engine, client: Client, text: str) -> Subject:
     fields = ASSETS[kind][1]
     if not rest:
         return new_asset(kind)
-    found = getattr(engine.assets_for(client), FOLDERS[ASSETS[kind][0]]).get(rest)
-    if found is None:
+    asset = getattr(engine.assets_for(client), FOLDERS[ASSETS[kind][0]]).get(rest)
+    if asset is None:
         raise CommandError(f"There is no {CALLED.get(kind, kind)} {rest!r} any more.")
-    client.check_own(owner_of(found.id), f"/{kind} copy {rest} ID")
-    return Subject(f"{kind} {found.id}", fields[1:], found)
+    client.check_own(owner_of(asset.id), f"/{kind} copy {rest} ID")
+    return Subject(f"{kind} {asset.id}", fields[1:], asset)
 
 
 def new_asset(kind: str) -> Subject:
@@ -157,13 +157,13 @@ def _as_text(subject: Subject, form: Form) -> str:
 
 async def save_form(engine: Engine, client: Client, argument: str) -> None:
     """Saves the fields that came with the prompt: ``BASE SUBJECT`` is the argument."""
-    base, _, wanted = argument.partition(" ")
-    if not wanted:
+    base, _, subject_text = argument.partition(" ")
+    if not subject_text:
         raise CommandError(
             "A form is saved by the program that shows it; /character edit ID opens one."
         )
     async with engine.asset_edits.one_at_a_time:
-        subject = await subject_of(engine, client, wanted)
+        subject = await subject_of(engine, client, subject_text)
         new = specs.changed(subject.thing, read_all(subject.specs, dict(client.fields)))
         if new == subject.thing and not subject.is_new:
             client.notify(f"✓ {subject.name} is saved.")  # the second time that this was sent
@@ -203,20 +203,20 @@ def _with_id(engine: Engine, client: Client, kind: str, new: A) -> A:
 
     What a user makes may be called like what is everybody's, if they say so; by itself it is not.
     """
-    known, user = getattr(engine.assets_for(client), FOLDERS[ASSETS[kind][0]]), client.visitor.id
+    assets, user = getattr(engine.assets_for(client), FOLDERS[ASSETS[kind][0]]), client.visitor.id
     if not new.name:
         raise FormError("A name is needed.", {"name": "A name is needed."})
     if not new.id:
         made, number = characters.id_of(new.name), 1
-        while (identity := f"{made}-{number}" if number > 1 else made) in known:
-            if known[identity] == _stored(new, identity, user):
+        while (identity := f"{made}-{number}" if number > 1 else made) in assets:
+            if assets[identity] == _stored(new, identity, user):
                 break  # sent twice
             number += 1
         return replace(new, id=owned(identity, user))
     own_id = owned(new.id, user)
-    if own_id in known and known[own_id] != _stored(new, new.id, user):
-        said = f"There is a {CALLED.get(kind, kind)} {new.id!r} already."
-        raise FormError(said, {"id": said})
+    if own_id in assets and assets[own_id] != _stored(new, new.id, user):
+        problem = f"There is a {CALLED.get(kind, kind)} {new.id!r} already."
+        raise FormError(problem, {"id": problem})
     return replace(new, id=own_id)
 
 
@@ -227,16 +227,16 @@ def _stored(new: Asset, identity: str, user: int) -> Asset:
 
 
 async def set_field(
-    engine: Engine, client: Client, wanted: str, field: str, text: str, *, given: str
+    engine: Engine, client: Client, subject_text: str, field: str, text: str, *, command: str
 ) -> None:
-    """Changes one field, or with no ``text`` shows it; ``given`` is the command so far, for messages."""
+    """Changes one field, or with no ``text`` shows it; ``command`` is the command so far, for messages."""
     field = field.lower()
     async with engine.asset_edits.one_at_a_time:
-        subject = await subject_of(engine, client, wanted)
+        subject = await subject_of(engine, client, subject_text)
         spec = next((spec for spec in subject.specs if spec.name == field), None)
         if spec is None:
             names = ", ".join(spec.name for spec in subject.specs)
-            raise CommandError(f"Which field? {given} takes one of {names}.")
+            raise CommandError(f"Which field? {command} takes one of {names}.")
         if not text.strip():
             now = text_of(spec, specs.field_values(subject.thing)[field])
             client.notify(f"{subject.name}, {field}: {now or 'nothing'}")

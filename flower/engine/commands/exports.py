@@ -33,12 +33,14 @@ NAMES_SHOWN = 5  # of files that were written
 
 async def export_character(engine: Engine, client: Client, argument: str) -> None:
     """A card, the imported picture with it."""
-    wanted, _, form = argument.partition(" ")
-    known = engine.assets_for(client).characters
-    wanted = wanted.lower() or client.chosen.character_id
-    character = known.get(wanted)
+    character_id, _, form = argument.partition(" ")
+    characters = engine.assets_for(client).characters
+    character_id = character_id.lower() or client.chosen.character_id
+    character = characters.get(character_id)
     if character is None:
-        raise CommandError(f"Which character? There is no {wanted!r}.{closest(wanted, list(known))}")
+        raise CommandError(
+            f"Which character? There is no {character_id!r}.{closest(character_id, list(characters))}"
+        )
     source = await engine.services.database.read(library_files.read_character, character)
     form = form.strip().lower() or CARD_FORMATS[0]
     file = await trio.to_thread.run_sync(library_files.card_file, source, form)
@@ -50,8 +52,8 @@ async def export_lorebook(engine: Engine, client: Client, argument: str) -> None
     if form.lower() not in BOOK_FORMATS:
         name, form = argument, BOOK_FORMATS[0]
     listed = await engine.services.database.read(books.listed, client.visitor.id)
-    found = find_book(listed, name.strip())
-    book = await engine.services.database.read(books.read, found.id)
+    stored = find_book(listed, name.strip())
+    book = await engine.services.database.read(books.read, stored.id)
     file = await trio.to_thread.run_sync(library_files.book_file, book, form.lower())
     await write(engine, client, [file])
 
@@ -61,8 +63,8 @@ async def export_preset(engine: Engine, client: Client, argument: str) -> None:
     database, user = engine.services.database, client.visitor.id
     file = await database.read(settings_files.preset_file, argument, user)
     if file is None:
-        known = await database.read(presets.names, presets.SAMPLERS, user)
-        raise CommandError(f"Which preset? There is no {argument!r}.{closest(argument, list(known))}")
+        names = await database.read(presets.names, presets.SAMPLERS, user)
+        raise CommandError(f"Which preset? There is no {argument!r}.{closest(argument, list(names))}")
     await write(engine, client, [file])
 
 

@@ -1,7 +1,7 @@
 """Commands of the game layer: dice and checks, the state sheet, quests, things.
 
 What a change means is decided in ``flower.engine.game``; that it holds for this message and below, in
-``store.states``. Every watcher of the story is told.
+``store.states``. Every watcher of the story is notified.
 """
 
 from __future__ import annotations
@@ -85,10 +85,13 @@ async def show_state(engine: Engine, client: Client, argument: str) -> None:
     if argument:
         raise CommandError("/state shows how things stand, /state undo takes the last change back.")
     current = await current_of(engine, session)
-    found = dict(await engine.services.database.read(_rows, session.id))
+    sheet_rows = dict(await engine.services.database.read(_rows, session.id))
     world = engine.services.assets.worlds.get(session.world_id)
     by_itself = ambience_of(world, session.id, current)
-    rows = {**{f"{name} (by itself)": v for name, v in by_itself.items() if name not in found}, **found}
+    rows = {
+        **{f"{name} (by itself)": v for name, v in by_itself.items() if name not in sheet_rows},
+        **sheet_rows,
+    }
     if not rows:
         client.notify("The state sheet is empty. /set-state place The mill puts something on it.")
         return
@@ -284,9 +287,9 @@ async def add_person(engine: Engine, client: Client, argument: str) -> None:
 
     def add(state: StoryState) -> StoryState:
         person = people.new(name, about, state.sheet.place, faction=faction)
-        known = [p for p in state.people if p.name.casefold() == person.name.casefold()]
-        if known:  # what they are is given anew; what was between you stays
-            person = replace(known[0], about=person.about or known[0].about)
+        same = [p for p in state.people if p.name.casefold() == person.name.casefold()]
+        if same:  # what they are is given anew; what was between you stays
+            person = replace(same[0], about=person.about or same[0].about)
         names.append(person.name)
         return replace(state, people=people.put(state.people, person))
 
@@ -349,10 +352,10 @@ async def bring_people(engine: Engine, client: Client, argument: str) -> None:
             f"There is no other story {argument} in this world.{closest(argument, [s.id for s in others])}"
         )
     database = engine.services.database
-    known = await database.read(states.state_at, sources[0].id, sources[0].active_leaf)
+    other_state = await database.read(states.state_at, sources[0].id, sources[0].active_leaf)
 
     def bring(state: StoryState) -> StoryState:
-        return replace(state, people=people.joined(state.people, known.people))
+        return replace(state, people=people.joined(state.people, other_state.people))
 
     before = (await current_of(engine, session)).state.people
     after = (await database.write(states.change_state, session.id, bring)).people

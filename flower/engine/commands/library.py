@@ -51,25 +51,25 @@ class Ranking(Struct, frozen=True):
     played: dict[str, float] = {}
 
 
-def arranged(known: Sequence[Brief], words: str, ranking: Ranking) -> list[Brief]:
+def arranged(everything: Sequence[Brief], words: str, ranking: Ranking) -> list[Brief]:
     """Returns those that have all of ``words``, favourites first, then what was played last, then by name."""
-    found = filtered(known, words)
+    matches = filtered(everything, words)
     played, liked = ranking.played, ranking.favourites
-    found.sort(key=lambda one: (one.id not in liked, -played.get(one.id, 0.0), one.name.casefold()))
-    return found
+    matches.sort(key=lambda one: (one.id not in liked, -played.get(one.id, 0.0), one.name.casefold()))
+    return matches
 
 
-def filtered(known: Sequence[Brief], words: str) -> list[Brief]:
+def filtered(everything: Sequence[Brief], words: str) -> list[Brief]:
     """Returns those whose name, id or tags have all of ``words`` in them."""
-    wanted = words.casefold().split()
-    if not wanted:
-        return list(known)
-    found = []
-    for brief in known:
+    parts = words.casefold().split()
+    if not parts:
+        return list(everything)
+    matches = []
+    for brief in everything:
         text = f"{brief.name}\n{brief.id}\n{' '.join(brief.tags)}".casefold()
-        if all(word in text for word in wanted):
-            found.append(brief)
-    return found
+        if all(word in text for word in parts):
+            matches.append(brief)
+    return matches
 
 
 async def send_page(engine: Engine, client: Client, argument: str) -> None:
@@ -81,28 +81,28 @@ async def send_page(engine: Engine, client: Client, argument: str) -> None:
     if not first.isdecimal():
         first, words = "0", rest
     words, offset = words.strip()[: limits.FILTER_CHARS], int(first[: limits.NUMBER_DIGITS])
-    found, ranking = await _found(engine, client, kind, words)
-    page = tuple(_listed(one, ranking) for one in found[offset : offset + PAGE])
-    client.notify("", State(listing=Listing(kind, words, len(found), page, offset)))
+    matches, ranking = await _briefs(engine, client, kind, words)
+    page = tuple(_listed(one, ranking) for one in matches[offset : offset + PAGE])
+    client.notify("", State(listing=Listing(kind, words, len(matches), page, offset)))
 
 
-async def _found(engine: Engine, client: Client, kind: str, words: str) -> tuple[list[Brief], Ranking]:
+async def _briefs(engine: Engine, client: Client, kind: str, words: str) -> tuple[list[Brief], Ranking]:
     assets, database = engine.assets_for(client), engine.services.database
     if kind == "books":
         stored = await database.read(books.listed, client.visitor.id)
-        known = [Brief(str(one.id), one.name or f"Lorebook {one.id}") for one in stored]
+        everything = [Brief(str(one.id), one.name or f"Lorebook {one.id}") for one in stored]
     elif kind == "worlds":
         worlds = assets.worlds.values()
-        known = [
+        everything = [
             Brief(w.id, w.name, snapshot.of(w.name, w.lore, w.scene, w.start_message)) for w in worlds
         ]
     else:
-        known = list(briefs(assets.characters))
+        everything = list(briefs(assets.characters))
     ranking = await database.read(_ranking, kind, client.visitor.id)
-    found = arranged(known, words, ranking)
+    matches = arranged(everything, words, ranking)
     if kind == "worlds" and not ranking.played and not ranking.favourites:  # a newcomer's
-        found.sort(key=lambda one: one.id != TUTORIAL)
-    return found, ranking
+        matches.sort(key=lambda one: one.id != TUTORIAL)
+    return matches, ranking
 
 
 def _ranking(db: Connection, kind: str, user: int) -> Ranking:
@@ -136,33 +136,33 @@ async def list_characters(engine: Engine, client: Client, argument: str) -> None
     first, _, rest = argument.partition(" ")
     if first.isdecimal():
         number, words = max(int(first[:6]), 1), rest
-    found, ranking = await _found(engine, client, "characters", words)
-    if not found:
+    matches, ranking = await _briefs(engine, client, "characters", words)
+    if not matches:
         raise CommandError("There is no such character; /import brings some, /character new makes one.")
-    pages = -(-len(found) // ROWS)
+    pages = -(-len(matches) // ROWS)
     number = min(number, pages)
     rows = []
-    for brief in found[(number - 1) * ROWS : number * ROWS]:
+    for brief in matches[(number - 1) * ROWS : number * ROWS]:
         tags = f" [{', '.join(brief.tags[:5])}]" if brief.tags else ""
         mark = "*" if brief.id in ranking.favourites else " "
         rows.append(f"{mark} {brief.id}  {brief.name}{tags}  {one_line(brief.summary, 60)}")
     more = f", page {number} of {pages}: /character list {number + 1} shows more" if pages > 1 else ""
     liked = "; * are favourites" if any(row.startswith("*") for row in rows) else ""
-    client.notify("\n".join([f"{counted(len(found), 'character')}{more}{liked}:", *rows]))
+    client.notify("\n".join([f"{counted(len(matches), 'character')}{more}{liked}:", *rows]))
 
 
 async def favourite(kind: str, engine: Engine, client: Client, argument: str) -> None:
     """Keeps something at the top of its list, or lets it go; without a name what is chosen."""
     chosen = {"characters": client.chosen.character_id, "worlds": client.chosen.world_id}
-    wanted = argument.strip() or chosen.get(kind, "")
-    found, _ = await _found(engine, client, kind, "")
+    name = argument.strip() or chosen.get(kind, "")
+    matches, _ = await _briefs(engine, client, kind, "")
     one = next(
-        (one for one in found if wanted.casefold() in (one.id, plain(one.id), one.name.casefold())),
+        (one for one in matches if name.casefold() in (one.id, plain(one.id), one.name.casefold())),
         None,
     )
     if one is None:
-        known = [one.id for one in found[:PAGE]]
-        raise CommandError(f"Which of the {kind}? There is no {wanted!r}.{closest(wanted, known)}")
+        ids = [one.id for one in matches[:PAGE]]
+        raise CommandError(f"Which of the {kind}? There is no {name!r}.{closest(name, ids)}")
     liked = await engine.services.database.write(favourites.switch, kind, one.id, client.visitor.id)
     if liked is None:
         raise CommandError(f"There are {favourites.MOST} favourites, the most there can be.")
@@ -174,8 +174,8 @@ async def favourite(kind: str, engine: Engine, client: Client, argument: str) ->
 
 async def send_portrait(engine: Engine, client: Client, argument: str) -> None:
     """Sends a character's picture, as small as screens show it; nothing is said where there is none."""
-    wanted = argument.lower() or client.chosen.character_id
-    character = await _pictured(engine, client, wanted)
+    character_id = argument.lower() or client.chosen.character_id
+    character = await _pictured(engine, client, character_id)
     small = None
     if character is not None:
         source = await engine.services.database.read(library_files.read_character, character)
@@ -184,22 +184,22 @@ async def send_portrait(engine: Engine, client: Client, argument: str) -> None:
             small = await trio.to_thread.run_sync(_thumbnail, source)
         except NoNumpyError as error:
             log.warning("no portraits: %s", error)
-    portrait = Portrait(wanted)
+    portrait = Portrait(character_id)
     if small is not None:
         packed = base64.b64encode(small.pixels).decode()
-        portrait = Portrait(wanted, small.width, small.height, packed)
+        portrait = Portrait(character_id, small.width, small.height, packed)
     client.notify("", State(portrait=portrait))
 
 
-async def _pictured(engine: Engine, client: Client, wanted: str) -> Character | None:
+async def _pictured(engine: Engine, client: Client, character_id: str) -> Character | None:
     """Returns a character that a client may see the picture of: one it can choose, or one in its story."""
-    found = engine.assets_for(client).characters.get(wanted)
+    character = engine.assets_for(client).characters.get(character_id)
     session = client.session
-    if found is not None or session is None:
-        return found
+    if character is not None or session is None:
+        return character
     steered = await engine.services.database.read(states.steering, session.id)
     here = (session.character_id, *steered.cast.members)
-    return engine.services.assets.characters.get(wanted) if wanted in here else None
+    return engine.services.assets.characters.get(character_id) if character_id in here else None
 
 
 def _thumbnail(source: library_files.CardSource) -> Thumbnail | None:

@@ -92,24 +92,24 @@ def parse(text: str) -> tuple[CommandOption, str]:
     )
 
 
-def closest(wanted: str, ids: list[str]) -> str:
+def closest(typed: str, ids: list[str]) -> str:
     """Returns a hint like `` Did you mean lantern-quay?`` or, without a match, what there is."""
-    close = difflib.get_close_matches(wanted.lower(), ids, n=1, cutoff=0.4)
+    close = difflib.get_close_matches(typed.lower(), ids, n=1, cutoff=0.4)
     if close:
         return f" Did you mean {close[0]}?"
     return f" There is: {', '.join(ids[:12])}." if ids else ""
 
 
-def help_text(wanted: str = "") -> str:
-    """Returns all commands under their headings, or with ``wanted`` those of a group, family or name.
+def help_text(topic: str = "") -> str:
+    """Returns all commands under their headings, or with ``topic`` those of a group, family or name.
 
-    One command alone is told with an example. Raises ``CommandError`` when nothing fits.
+    One command alone comes with an example. Raises ``CommandError`` when nothing fits.
     """
-    if not wanted:
+    if not topic:
         groups = [_group(title, OPTIONS) for title in GROUPS]
         hint = "/help roll tells more about one command, /help dice about one of these groups."
         return "\n\n".join([hint, *groups])
-    name = "/" + " ".join(wanted.lower().removeprefix("/").split())
+    name = "/" + " ".join(topic.lower().removeprefix("/").split())
     title = next((title for title in GROUPS if title.lower() == name[1:]), "")
     exact = BY_NAME.get(name)
     family = [option for option in OPTIONS if option.name.startswith(f"{name} ")]
@@ -138,8 +138,8 @@ def _table(options: Sequence[CommandOption]) -> str:
 def _alone(option: CommandOption) -> str:
     summary = f"{option.summary[:1].upper()}{option.summary[1:]}."
     example = EXAMPLES[option.name]
-    shown = f"\nFor example: {example}" if example != option.usage else ""
-    return f"{option.usage}\n{summary}{shown}"
+    example_line = f"\nFor example: {example}" if example != option.usage else ""
+    return f"{option.usage}\n{summary}{example_line}"
 
 
 def story_of(client: Client) -> Session:
@@ -156,24 +156,24 @@ async def current_of(engine: Engine, session: Session) -> states.CurrentState:
 Thing = TypeVar("Thing", World, Character, Rule)
 
 
-def named(kind: str, wanted: str, available: Mapping[str, Thing]) -> Thing:
+def named(kind: str, thing_id: str, available: Mapping[str, Thing]) -> Thing:
     """Returns the world, character or rule with an id. Raises ``CommandError`` with the closest there is."""
-    if not wanted:
+    if not thing_id:
         raise CommandError(f"Which {kind}?{closest('', list(available))}")
-    thing = available.get(wanted.lower())
+    thing = available.get(thing_id.lower())
     if thing is None:
-        raise CommandError(f"There is no {kind} {wanted!r}.{closest(wanted, list(available))}")
+        raise CommandError(f"There is no {kind} {thing_id!r}.{closest(thing_id, list(available))}")
     return thing
 
 
-def find_book(listed: list[StoredBook], wanted: str) -> StoredBook:
+def find_book(listed: list[StoredBook], name: str) -> StoredBook:
     """Returns the lorebook of that name or number. Raises ``CommandError`` with those there are."""
     if not listed:
         raise CommandError("There is no lorebook here; /import brings some.")
-    fits = [one for one in listed if wanted.casefold() in (str(one.id), (one.name or "").casefold())]
+    fits = [one for one in listed if name.casefold() in (str(one.id), (one.name or "").casefold())]
     if not fits:
-        near = closest(wanted, [one.name for one in listed])
-        raise CommandError(f"There is no lorebook {wanted!r}.{near}")
+        near = closest(name, [one.name for one in listed])
+        raise CommandError(f"There is no lorebook {name!r}.{near}")
     if len(fits) > 1:
         numbers = ", ".join(str(one.id) for one in fits)
         raise CommandError(f"Several lorebooks are called that; say which by its number: {numbers}.")

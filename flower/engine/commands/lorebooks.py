@@ -38,12 +38,12 @@ async def list_books(engine: Engine, client: Client, argument: str) -> None:
     if not rows:
         client.notify("There are no lorebooks yet; import one.")
         return
-    shown = [
+    lines = [
         f"{'*' if stored.id in here else ' '} {stored.id:>4}  {stored.name}  ({whose or 'of nobody'})"
         for stored, whose in rows[:BOOK_ROWS]
     ]
     more = [f"and {len(rows) - BOOK_ROWS} more"] if len(rows) > BOOK_ROWS else []
-    client.notify("\n".join(["Lorebooks; * holds here:", *shown, *more]))
+    client.notify("\n".join(["Lorebooks; * holds here:", *lines, *more]))
 
 
 def _rows(db: Connection, user: int) -> list[tuple[StoredBook, str]]:
@@ -165,15 +165,15 @@ async def _switch(engine: Engine, session: Session, stored: StoredBook, *, on: b
 
 def _owner_id(client: Client, owner: Owner) -> str:
     session, chosen = client.session, client.chosen
-    found = {
+    owner_id = {
         Owner.WORLD: session.world_id if session is not None else chosen.world_id,
         Owner.CHARACTER: session.character_id if session is not None else chosen.character_id,
     }.get(owner, "")
-    if owner_of(found) not in (0, client.visitor.id):  # seen at somebody's table
-        found = ""
-    if owner is not Owner.ALL and not found:
+    if owner_of(owner_id) not in (0, client.visitor.id):  # seen at somebody's table
+        owner_id = ""
+    if owner is not Owner.ALL and not owner_id:
         raise CommandError(f"Choose a {owner.value} first: /{owner.value} select ID.")
-    return found
+    return owner_id
 
 
 def _owner_name(client: Client, owner: Owner) -> str:
@@ -203,10 +203,10 @@ async def what_fires(
     )
     current = await database.read(states.current_at, session_id, leaf, now)
     number = (leaf or 0) + 1
-    said = stories.Message(
+    new_line = stories.Message(
         number, session_id, leaf, "user", line, "complete", "", None, now, MessageExtra()
     )
-    path = [*path, said]
+    path = [*path, new_line]
     place = StoryRef(session_id, world_id, character_id, chosen.model)
     direction = direct(services.assets, chosen, place, current, path, line, variables=current.variables)
     ready = await ready_books(services, place, direction, current, settings)
@@ -215,7 +215,7 @@ async def what_fires(
     visible = await database.read(stories.path_ids, leaf)
     moment = replace(
         moment_of(direction, current, path, len(visible) + 1, settings.lore_tokens),
-        seed=f"{session_id}:{said.id}",
+        seed=f"{session_id}:{new_line.id}",
         timed=bookshelf.timed_before(path) or NOTHING,
     )
     return await services.bookshelf.scan(ready, moment)

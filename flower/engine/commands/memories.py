@@ -31,40 +31,40 @@ MEMORY_CHARS = 4_000  # of a memory that is rewritten; what is longer would be c
 async def show_summary(engine: Engine, client: Client, argument: str) -> None:
     if argument:
         raise CommandError("/summary shows it; /summary edit TEXT, /summary remake [HOW] change it.")
-    session, known = await _known(engine, client)
-    if known is None:
+    session, summary = await _newest_summary(engine, client)
+    if summary is None:
         client.notify(
             "There is no summary on this way through the story yet: it comes before the first messages leave the"
             " prompt. /summary remake makes one now, /summary edit TEXT takes yours."
         )
         return
-    asked = await engine.services.database.read(search.own_task, session.id)
-    how = f"\n\nIt is written as you asked: {asked}" if asked else ""
-    client.notify(f"What happened up to message {known.last_id}:\n\n{known.text}{how}")
+    own_task = await engine.services.database.read(search.own_task, session.id)
+    how = f"\n\nIt is written as you asked: {own_task}" if own_task else ""
+    client.notify(f"What happened up to message {summary.last_id}:\n\n{summary.text}{how}")
 
 
 async def edit_summary(engine: Engine, client: Client, argument: str) -> None:
     """Takes the player's text for the summary; without one the text comes into their input line."""
-    session, known = await _known(engine, client)
+    session, summary = await _newest_summary(engine, client)
     if not argument:
-        if known is None:
+        if summary is None:
             raise CommandError("There is no summary here yet; /summary edit TEXT takes yours.")
-        client.notify("Change it and send it.", State(draft=f"/summary edit {known.text}"))
+        client.notify("Change it and send it.", State(draft=f"/summary edit {summary.text}"))
         return
     if len(argument) > limits.SUMMARY_CHARS:
         raise CommandError(f"A summary has {limits.SUMMARY_CHARS} characters at most.")
     database = engine.services.database
-    last_id = known.last_id if known else await database.read(tree.active_leaf, session.id)
+    last_id = summary.last_id if summary else await database.read(tree.active_leaf, session.id)
     if last_id is None:
         raise CommandError("Nothing has happened in this story yet.")
     engine.turns.summariser.interrupt(session.id)
     await database.write(search.add, last_id, argument, engine.now())
-    client.notify(f"✓ The summary up to message {last_id} is yours now. {_told(session, last_id)}")
+    client.notify(f"✓ The summary up to message {last_id} is yours now. {_when_sent(session, last_id)}")
 
 
 async def remake_summary(engine: Engine, client: Client, argument: str) -> None:
     """Lets the model write the summary anew; how, the player may say, and it holds from then on."""
-    session, _ = await _known(engine, client)
+    session, _ = await _newest_summary(engine, client)
     if len(argument) > TASK_CHARS:
         raise CommandError(f"How to write it can be said in {TASK_CHARS} characters at most.")
     models = engine.turns.models
@@ -72,8 +72,8 @@ async def remake_summary(engine: Engine, client: Client, argument: str) -> None:
     if session.busy:
         raise CommandError("A reply is being written; wait for its end or stop it with /cancel.")
     if argument:
-        asked = "" if argument.lower() in OFF else argument
-        await engine.services.database.write(search.set_own_task, session.id, asked)
+        own_task = "" if argument.lower() in OFF else argument
+        await engine.services.database.write(search.set_own_task, session.id, own_task)
 
     async def remake() -> None:
         made = await engine.turns.summariser.remake(session, model, client.notify, client.chosen.client)
@@ -83,22 +83,22 @@ async def remake_summary(engine: Engine, client: Client, argument: str) -> None:
             )
             return
         client.notify(
-            f"✓ What happened up to message {made.last_id}:\n\n{made.text}\n\n{_told(session, made.last_id)}"
+            f"✓ What happened up to message {made.last_id}:\n\n{made.text}\n\n{_when_sent(session, made.last_id)}"
         )
 
     client.notify("Summarising … /cancel stops it.")
     engine.side_tasks.begin(client, "new summary", remake)
 
 
-def _told(session: Session, last_id: int) -> str:
-    """Returns a sentence on when a summary is told to the narrator."""
+def _when_sent(session: Session, last_id: int) -> str:
+    """Returns a sentence on when prompts have a summary."""
     start = session.window_start
     if start is not None and last_id < start:
         return "The next prompt has it."
     return "It is told when the messages it is about have left the prompt."
 
 
-async def _known(engine: Engine, client: Client) -> tuple[Session, Summary | None]:
+async def _newest_summary(engine: Engine, client: Client) -> tuple[Session, Summary | None]:
     session = story_of(client)
     database = engine.services.database
     leaf = await database.read(tree.active_leaf, session.id)
@@ -112,7 +112,7 @@ async def list_memories(engine: Engine, client: Client, argument: str) -> None:
     """Lists what can be recalled here: not what belongs to other variants and branches only."""
     session = story_of(client)
     away = await engine.tables.unwitnessed(client)
-    found = [
+    memories = [
         p
         for p in await engine.services.library.list(memory_scope(session.id))
         if p.message_id not in away
@@ -120,9 +120,9 @@ async def list_memories(engine: Engine, client: Client, argument: str) -> None:
     database = engine.services.database
     leaf = await database.read(tree.active_leaf, session.id)
     visible = await database.read(stories.path_ids, leaf)
-    here = tuple(p for p in found if p.message_id is None or p.message_id in visible)
+    here = tuple(p for p in memories if p.message_id is None or p.message_id in visible)
     text = listing("Memories of this story", here)
-    others = len(found) - len(here)
+    others = len(memories) - len(here)
     client.notify(f"{text}\n{others} more on other variants and branches." if others else text)
 
 
@@ -197,14 +197,14 @@ async def why(engine: Engine, client: Client, argument: str) -> None:
     if argument and not argument.isdecimal():
         raise CommandError("Of which reply? /why MESSAGE takes a message's number.")
     message = int(argument[:18]) if argument else None
-    asked = exchanges.nearly_fired if nearly else exchanges.manifest
-    manifest = await engine.services.database.read(asked, session.id, message)
+    query = exchanges.nearly_fired if nearly else exchanges.manifest
+    manifest = await engine.services.database.read(query, session.id, message)
     if manifest is None:
         what = "is known for this message" if argument else "has been sent in this story yet"
         raise CommandError(f"No prompt {what}.")
     if nearly:
-        kept = [f"  {e.source}: {e.note}" for e in manifest] or ["  none"]
-        client.notify("\n".join(["Entries that nearly fired:", *kept]))
+        entries = [f"  {e.source}: {e.note}" for e in manifest] or ["  none"]
+        client.notify("\n".join(["Entries that nearly fired:", *entries]))
         return
     rows = [f"{e.tokens:>6}  {e.section}: {e.source}  {e.note}".rstrip() for e in manifest]
     total = sum(e.tokens for e in manifest if e.section not in ("lore", "memory", FIRED))
@@ -246,8 +246,8 @@ async def recall(engine: Engine, client: Client, argument: str) -> None:
         way = await database.read(stories.path_ids, await database.read(tree.active_leaf, session.id))
         away = await engine.tables.unwitnessed(client)
         visible = frozenset(way) - away if away else way
-    known = client.chosen.world_id and reads_lore(client)
-    scopes = {"Lore": lore_scope(client.chosen.world_id)} if known else {}
+    world_lore = client.chosen.world_id and reads_lore(client)
+    scopes = {"Lore": lore_scope(client.chosen.world_id)} if world_lore else {}
     if session is not None:
         scopes["Memories"] = memory_scope(session.id)
     if not scopes:
@@ -266,19 +266,19 @@ def _would_be_told(row: Ranked) -> bool:
 
 def _ranked(row: Ranked) -> str:
     """Returns a place in the ranking: parts of the score by signal, how far it is ahead, and what was found."""
-    found, score = row.hit, row.score
+    hit, score = row.hit, row.score
     parts = {
         "words": score.words,
         "meaning": score.similarity,
         "beside": score.neighbours,
         "tokens": score.late,
     }
-    shown = " ".join(f"{name} {part:+.2f}" for name, part in parts.items() if abs(part) >= 0.005)
-    text = found.passage.title if is_kept(found) else one_line(found.passage.text, PREVIEW_CHARS)
+    share = " ".join(f"{name} {part:+.2f}" for name, part in parts.items() if abs(part) >= 0.005)
+    text = hit.passage.title if is_kept(hit) else one_line(hit.passage.text, PREVIEW_CHARS)
     if row.lead is not None:
-        shown = f"{shown} ahead {row.lead:+.2f}".lstrip()
+        share = f"{share} ahead {row.lead:+.2f}".lstrip()
     mark = "*" if _would_be_told(row) else " "
     return (
-        f"{mark}{found.passage.id:>6}  {row.chance:4.0%}  {text}\n"
-        f"               {shown or 'no part'}  ({reason(found)})"
+        f"{mark}{hit.passage.id:>6}  {row.chance:4.0%}  {text}\n"
+        f"               {share or 'no part'}  ({reason(hit)})"
     )

@@ -51,10 +51,12 @@ async def refresh_models(engine: Engine, client: Client, argument: str) -> None:
     client.notify("Asking the providers …")
     problems = await engine.registry.refresh()
     count = len(engine.registry.options())
-    known = "1 model is" if count == 1 else f"{count} models are"
+    count_text = "1 model is" if count == 1 else f"{count} models are"
     # In one piece: a client shows the newest news only, and the count would hide the trouble.
     client.notify(
-        f"✗ {' '.join(problems)} {known} in the list." if problems else f"✓ {known} in the list."
+        f"✗ {' '.join(problems)} {count_text} in the list."
+        if problems
+        else f"✓ {count_text} in the list."
     )
 
 
@@ -110,14 +112,14 @@ def _parts(argument: str) -> tuple[str, str]:
 async def advice(engine: Engine) -> str:
     """Returns what this machine can run."""
     await engine.registry.look_for_files()
-    known = engine.registry.local_bytes()
+    sizes_here = engine.registry.local_bytes()
     measured = [
-        Measured(model, known[model], rate)
+        Measured(model, sizes_here[model], rate)
         for model, rate in engine.metrics.rates.items()
-        if model in known
+        if model in sizes_here
     ]
     memory_bytes, _ = read_memory()
-    have = f"\nHere already: {', '.join(known)}." if known else ""
+    have = f"\nHere already: {', '.join(sizes_here)}." if sizes_here else ""
     return sizes.advice(memory_bytes, core_count(), measured) + have
 
 
@@ -132,20 +134,20 @@ async def set_(engine: Engine, client: Client, argument: str) -> None:
         client.check(Need.HOME)
         await _set_for_model(engine, client, words[1] if len(words) > 1 else "")
     elif words:
-        await _set_for_story(engine, client, *await _known(engine, argument))
+        await _set_for_story(engine, client, *await _setting(engine, argument))
     else:
         await _list(engine, client)
 
 
-async def _known(engine: Engine, argument: str) -> tuple[str, object]:
+async def _setting(engine: Engine, argument: str) -> tuple[str, object]:
     """Returns name and value; raises ``CommandError`` for what is no setting, no value or no template."""
     name, value = parsed(argument)
     if name == samplers.TEMPLATE and isinstance(value, str):
         imported = await engine.services.database.read(presets.names, presets.INSTRUCT)
-        known = {known.lower(): known for known in (*TEMPLATES, SERVER, *imported)}
-        if value.lower() not in known:
-            raise CommandError(f"There is no template {value!r}.{closest(value, sorted(known))}")
-        value = known[value.lower()]
+        templates = {one.lower(): one for one in (*TEMPLATES, SERVER, *imported)}
+        if value.lower() not in templates:
+            raise CommandError(f"There is no template {value!r}.{closest(value, sorted(templates))}")
+        value = templates[value.lower()]
     return name, value
 
 
@@ -159,7 +161,7 @@ async def _set_for_story(engine: Engine, client: Client, name: str, value: objec
 async def _set_for_model(engine: Engine, client: Client, argument: str) -> None:
     if not argument:
         raise CommandError("Which setting? /set model temperature 0.8 sets it for the chosen model.")
-    name, value = await _known(engine, argument)
+    name, value = await _setting(engine, argument)
     model = client.chosen.model or engine.registry.default()
     await engine.services.database.write(selections.set_of_model, model, name, value)
     client.notify(f"✓ {name} is {value_text(value)} for {model}.")
@@ -170,8 +172,8 @@ async def _list(engine: Engine, client: Client) -> None:
     own = await _own(engine, client)
     everywhere = dict(engine.services.params)
     rows = [f"{name} {value_text(value)}" for name, value in {**everywhere, **own}.items()]
-    known = "It can be one of: " + ", ".join(samplers.NAMES) + ". /set NAME off takes a setting back."
-    client.notify("\n".join([f"Settings for {model}:", *(rows or ["none: the model's own"]), known]))
+    hint = "It can be one of: " + ", ".join(samplers.NAMES) + ". /set NAME off takes a setting back."
+    client.notify("\n".join([f"Settings for {model}:", *(rows or ["none: the model's own"]), hint]))
 
 
 async def _own(engine: Engine, client: Client) -> dict[str, object]:
@@ -192,15 +194,15 @@ async def save_preset(engine: Engine, client: Client, argument: str) -> None:
     own = await _own(engine, client)
     if not own:
         raise CommandError("Nothing is set here; /set temperature 0.8 sets something.")
-    known = await engine.services.database.read(presets.names, presets.SAMPLERS, client.visitor.id)
-    if len(known) >= PRESETS_MOST and argument not in known:
+    names = await engine.services.database.read(presets.names, presets.SAMPLERS, client.visitor.id)
+    if len(names) >= PRESETS_MOST and argument not in names:
         raise CommandError(f"There are {PRESETS_MOST} presets, the most one home holds; delete some.")
     database = engine.services.database
     values = samplers.checked(own)
     await database.write(
         presets.put, presets.SAMPLERS, argument, values, engine.now(), client.visitor.id
     )
-    client.notify(f"✓ Preset {argument}: {_told(own)}.")
+    client.notify(f"✓ Preset {argument}: {_listed(own)}.")
 
 
 async def load_preset(engine: Engine, client: Client, argument: str) -> None:
@@ -208,14 +210,14 @@ async def load_preset(engine: Engine, client: Client, argument: str) -> None:
     session = story_of(client)
     name, values = await _preset(engine, client, argument)
     await engine.services.database.write(selections.set_all_of_story, session.id, values)
-    client.notify(f"✓ This story has the settings of {name}: {_told(values)}.")
+    client.notify(f"✓ This story has the settings of {name}: {_listed(values)}.")
 
 
 async def list_presets(engine: Engine, client: Client, argument: str) -> None:
     database = engine.services.database
     listed = await database.read(presets.listed, presets.SAMPLERS, client.visitor.id)
     templates = await database.read(presets.names, presets.INSTRUCT)
-    rows = [f"  {name}: {_told(samplers.checked(values))}" for name, values in listed.items()]
+    rows = [f"  {name}: {_listed(samplers.checked(values))}" for name, values in listed.items()]
     rows = [
         "Presets; /preset load NAME gives this story one:",
         *(rows or ["  none yet: /preset save NAME"]),
@@ -239,19 +241,19 @@ async def delete_preset(engine: Engine, client: Client, argument: str) -> None:
     raise CommandError(await _missing(engine, client, argument))
 
 
-async def _preset(engine: Engine, client: Client, wanted: str) -> tuple[str, dict[str, object]]:
-    found = await engine.services.database.read(
-        presets.find, presets.SAMPLERS, wanted, client.visitor.id
+async def _preset(engine: Engine, client: Client, name: str) -> tuple[str, dict[str, object]]:
+    preset = await engine.services.database.read(
+        presets.find, presets.SAMPLERS, name, client.visitor.id
     )
-    if found is None:
-        raise CommandError(await _missing(engine, client, wanted))
-    return found[0], samplers.checked(found[1])
+    if preset is None:
+        raise CommandError(await _missing(engine, client, name))
+    return preset[0], samplers.checked(preset[1])
 
 
-async def _missing(engine: Engine, client: Client, wanted: str) -> str:
-    known = await engine.services.database.read(presets.names, presets.SAMPLERS, client.visitor.id)
-    return f"Which preset? There is no {wanted!r}.{closest(wanted, list(known))}"
+async def _missing(engine: Engine, client: Client, name: str) -> str:
+    names = await engine.services.database.read(presets.names, presets.SAMPLERS, client.visitor.id)
+    return f"Which preset? There is no {name!r}.{closest(name, list(names))}"
 
 
-def _told(values: dict[str, object]) -> str:
+def _listed(values: dict[str, object]) -> str:
     return ", ".join(f"{name} {value_text(value)}" for name, value in values.items()) or "nothing"

@@ -30,14 +30,15 @@ async def reload(engine: Engine, client: Client, argument: str) -> None:
 
 async def problems(engine: Engine, client: Client, argument: str) -> None:
     """Lists what of the user's files cannot be used."""
-    found = engine.problems()
-    if not found:
+    every = engine.problems()
+    if not every:
         client.notify("✓ Nothing is wrong with your files.", State(problems=()))
         return
-    things = "1 thing" if len(found) == 1 else f"{len(found)} things"
-    rows = "\n".join(f"  {one}" for one in found)
+    things = "1 thing" if len(every) == 1 else f"{len(every)} things"
+    rows = "\n".join(f"  {one}" for one in every)
     client.notify(
-        f"{things} to mend; a file is read again when you save it:\n{rows}", State(problems=found)
+        f"{things} to mend; a file is read again when you save it:\n{rows}",
+        State(problems=every),
     )
 
 
@@ -53,7 +54,7 @@ async def settings(engine: Engine, client: Client, argument: str) -> None:
         return
     setting = _named(program, name.lower())
     if not text.strip():
-        client.notify(_told(setting, client))
+        client.notify(_description(setting, client))
         return
     text = await _change(program, client, setting, text.strip())
     await program.reload()
@@ -78,8 +79,8 @@ async def _change(program: Program, client: Client, setting: Setting, text: str)
         raise CommandError(f"{error}. {setting.name} stays as it is.") from error
     changed = descriptions.named(now, setting.name)
     assert changed is not None
-    shown = changed.value or "as it comes"
-    return f"✓ {setting.name} is {shown}; {descriptions.in_effect(changed)}."
+    value_text = changed.value or "as it comes"
+    return f"✓ {setting.name} is {value_text}; {descriptions.in_effect(changed)}."
 
 
 def _check_may(client: Client, setting: Setting, program: Program) -> None:
@@ -123,7 +124,7 @@ def _row(setting: Setting) -> str:
     return f"{mark} {setting.name:<{ABOUT_COLUMNS}} {setting.value or '-'}"
 
 
-def _told(setting: Setting, client: Client) -> str:
+def _description(setting: Setting, client: Client) -> str:
     parts = [f"{setting.name}: {setting.meaning}."]
     parts.append(f"It is {setting.value}." if setting.value else "It is not set.")
     if setting.default and setting.changed:
@@ -141,15 +142,15 @@ def _told(setting: Setting, client: Client) -> str:
 
 
 def _named(program: Program, name: str) -> Setting:
-    found = descriptions.named(program.config, name)
-    if found is not None:
-        return found
+    setting = descriptions.named(program.config, name)
+    if setting is not None:
+        return setting
     names = descriptions.names()
     same_end = [one for one in names if one.rpartition(".")[2] == name]
     if len(same_end) == 1:
-        found = descriptions.named(program.config, same_end[0])
-        assert found is not None
-        return found
+        setting = descriptions.named(program.config, same_end[0])
+        assert setting is not None
+        return setting
     close = same_end or difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"Did you mean {' or '.join(close)}?" if close else "/settings lists them all."
     raise CommandError(f"There is no setting {name!r}. {hint}")

@@ -27,12 +27,12 @@ _PLACES = {
 
 async def list_scripts(engine: Engine, client: Client, argument: str) -> None:
     """Lists the scripts of the character here, those of the cast, and those for everything."""
-    found = await _found(engine, client)
-    if not found:
+    stored = await _scripts_here(engine, client)
+    if not stored:
         client.notify("No script is here; cards and /import bring some.")
         return
-    rows = [_row(number, one) for number, one in enumerate(found[:LISTED], start=1)]
-    more = [f"and {len(found) - LISTED} more"] if len(found) > LISTED else []
+    rows = [_row(number, one) for number, one in enumerate(stored[:LISTED], start=1)]
+    more = [f"and {len(stored) - LISTED} more"] if len(stored) > LISTED else []
     head = "Scripts that change texts; * is on. /script on NAME|NUMBER|all lets one act:"
     client.notify("\n".join([head, *rows, *more]))
 
@@ -62,7 +62,7 @@ async def script_off(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def _switch(engine: Engine, client: Client, argument: str, *, on: bool) -> None:
-    meant = _meant(await _found(engine, client), argument.strip())
+    meant = _meant(await _scripts_here(engine, client), argument.strip())
     for one in meant:
         client.check_own(owner_of(one.character_id), "/character copy ID NEW-ID")
 
@@ -78,23 +78,23 @@ async def _switch(engine: Engine, client: Client, argument: str, *, on: bool) ->
         await engine.stories.send_history(client, client.session)
 
 
-def _meant(found: list[StoredScript], wanted: str) -> list[StoredScript]:
-    if not found:
+def _meant(stored: list[StoredScript], name: str) -> list[StoredScript]:
+    if not stored:
         raise CommandError("No script is here; cards and /import bring some.")
-    if not wanted:
+    if not name:
         raise CommandError("Which script? /script on NAME, a number of /script list, or all.")
-    if wanted.casefold() == EVERY:
-        return found
-    meant = [one for one in found if one.script.name.casefold() == wanted.casefold()]
-    if not meant and wanted.isdecimal() and 0 < int(wanted[:9]) <= len(found):
-        meant = [found[int(wanted[:9]) - 1]]
+    if name.casefold() == EVERY:
+        return stored
+    meant = [one for one in stored if one.script.name.casefold() == name.casefold()]
+    if not meant and name.isdecimal() and 0 < int(name[:9]) <= len(stored):
+        meant = [stored[int(name[:9]) - 1]]
     if not meant:
-        names = [one.script.name for one in found]
-        raise CommandError(f"There is no script {wanted!r} here.{closest(wanted, names)}")
+        names = [one.script.name for one in stored]
+        raise CommandError(f"There is no script {name!r} here.{closest(name, names)}")
     return meant
 
 
-async def _found(engine: Engine, client: Client) -> list[StoredScript]:
+async def _scripts_here(engine: Engine, client: Client) -> list[StoredScript]:
     session = client.session
     character = session.character_id if session is not None else client.chosen.character_id
 

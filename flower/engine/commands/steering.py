@@ -111,8 +111,8 @@ async def _unswitch(engine: Engine, client: Client, *only: str) -> None:
         return
 
     def unswitch(steered: Steering) -> Steering:
-        kept = {rule: on for rule, on in steered.rules.items() if only and rule not in only}
-        return replace(steered, rules=kept)
+        rest = {rule: on for rule, on in steered.rules.items() if only and rule not in only}
+        return replace(steered, rules=rest)
 
     await engine.services.database.write(states.change_steering, session.id, unswitch)
     for watcher in tuple(engine.clients - {client}):
@@ -153,12 +153,12 @@ async def _switch_rule(engine: Engine, client: Client, argument: str, *, on: boo
 
 async def speak_as(engine: Engine, client: Client, argument: str) -> None:
     """The line of somebody else, said by the player; the narrator answers it."""
-    known: list[str] = []
+    names: list[str] = []
     if client.session is not None:
         state = (await current_of(engine, client.session)).state
-        known = [person.name for person in state.people]
-    known += [brief.name for brief in briefs(engine.assets_for(client).characters)]
-    name, text = _voice(argument, known)
+        names = [person.name for person in state.people]
+    names += [brief.name for brief in briefs(engine.assets_for(client).characters)]
+    name, text = _voice(argument, names)
     if not name or not text:
         raise CommandError(
             'Who says what? For example /as Mara I never saw it, or /as "Old Ned" Evening.'
@@ -166,12 +166,12 @@ async def speak_as(engine: Engine, client: Client, argument: str) -> None:
     await engine.say(client, f"{name}: {text}", client.request, named=True)
 
 
-def _voice(argument: str, known: list[str]) -> tuple[str, str]:
+def _voice(argument: str, names: list[str]) -> tuple[str, str]:
     """Returns name and words: a quoted name, a known one, else the first word."""
     if argument.startswith('"'):
         name, _, text = argument[1:].partition('"')
         return name.strip(), text.strip(" :")
-    for name in sorted(known, key=len, reverse=True):
+    for name in sorted(names, key=len, reverse=True):
         rest = argument[len(name) :]
         if argument.casefold().startswith(name.casefold()) and rest[:1] in (" ", ":"):
             return name, rest.strip(" :")

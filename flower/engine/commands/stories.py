@@ -25,25 +25,25 @@ from flower.text import counted
 STORIES_NAMED = 4  # of those whose ids begin alike
 
 
-async def _find(engine: Engine, client: Client, wanted: str, need: Need) -> stories.StoredSession:
+async def _find(engine: Engine, client: Client, session_id: str, need: Need) -> stories.StoredSession:
     database, visitor = engine.services.database, client.visitor
-    if wanted:
-        stored = await rights.story(database, visitor, wanted, need)
+    if session_id:
+        stored = await rights.story(database, visitor, session_id, need)
         if stored is not None:
             return stored
     listed = await database.read(stories.sessions, archived=True, user=visitor.id)
     ids = [stored.id for stored in listed]
     if not ids:
         raise CommandError("There is no story yet; /session new starts one.")
-    if not wanted:
+    if not session_id:
         raise CommandError(f"Which story?{closest('', ids)}")
-    begun = [stored for stored in listed if stored.id.startswith(wanted)]
+    begun = [stored for stored in listed if stored.id.startswith(session_id)]
     if len(begun) == 1:
         return begun[0]
     if begun:
         named = ", ".join(f"{one.id} ({one.title or 'Untitled'})" for one in begun[:STORIES_NAMED])
-        raise CommandError(f"Several stories begin with {wanted!r}: {named}. Type more of it.")
-    raise CommandError(f"There is no story {wanted!r}.{closest(wanted, ids)}")
+        raise CommandError(f"Several stories begin with {session_id!r}: {named}. Type more of it.")
+    raise CommandError(f"There is no story {session_id!r}.{closest(session_id, ids)}")
 
 
 async def new(engine: Engine, client: Client, argument: str) -> None:
@@ -175,7 +175,7 @@ async def search(engine: Engine, client: Client, argument: str) -> None:
     hits = await engine.services.database.read_slowly(find_words, argument, user=client.visitor.id)
     if not hits:
         raise CommandError(f"No story has the words {argument!r}.")
-    found = tuple(
+    messages = tuple(
         FoundMessage(
             session=hit.session_id,
             name=hit.title or "Untitled",
@@ -185,9 +185,9 @@ async def search(engine: Engine, client: Client, argument: str) -> None:
         )
         for hit in hits
     )
-    rows = [f"{hit.session} {hit.message}  {hit.name}: {hit.text}" for hit in found]
+    rows = [f"{hit.session} {hit.message}  {hit.name}: {hit.text}" for hit in messages]
     head = "Found; /session continue with the two numbers before it goes to a message:"
-    client.notify("\n".join([head, *rows]), State(found=found))
+    client.notify("\n".join([head, *rows]), State(found=messages))
 
 
 async def delete(engine: Engine, client: Client, argument: str) -> None:

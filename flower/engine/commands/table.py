@@ -108,19 +108,19 @@ async def code(engine: Engine, client: Client, argument: str) -> None:
 
     await database.write(make)
     client.notify(
-        f"✓ For {_shown(span)} whoever has this code may sit down as {role}: /table join {secret.text}"
+        f"✓ For {_span_text(span)} whoever has this code may sit down as {role}: /table join {secret.text}"
     )
 
 
 async def join(engine: Engine, client: Client, argument: str) -> None:
     """Takes a seat with a code, and opens the story."""
     database, visitor = engine.services.database, client.visitor
-    found = await database.read(seats.by_code, argument, engine.now())
-    if found is None:
+    table_code = await database.read(seats.by_code, argument, engine.now())
+    if table_code is None:
         with apart():  # nothing is done that could be done twice
             await database.write(audit.note, visitor.id, "refused", "a code of a table", engine.now())
         raise CommandError("This code does not hold, or not any more; ask for another one.")
-    story, role = found
+    story, role = table_code
     stored = await database.read(stories.session, story)
     if stored is None or stored.owner == visitor.id:
         raise CommandError("This is your own story; the code is for others.")
@@ -141,13 +141,15 @@ async def join(engine: Engine, client: Client, argument: str) -> None:
 
 async def order(engine: Engine, client: Client, argument: str) -> None:
     """``free`` or ``round``: whether those at the table speak as they like or in turn."""
-    session, wanted = story_of(client), argument.strip().lower()
-    if wanted not in (FREE, ROUND):
+    session, new_order = story_of(client), argument.strip().lower()
+    if new_order not in (FREE, ROUND):
         raise CommandError("/table order free lets all speak as they like, /table order round in turn.")
     await engine.services.database.write(
-        stories.set_session_extra, session.id, {"table_order": wanted if wanted == ROUND else None}
+        stories.set_session_extra,
+        session.id,
+        {"table_order": new_order if new_order == ROUND else None},
     )
-    how = "in turn" if wanted == ROUND else "as they like"
+    how = "in turn" if new_order == ROUND else "as they like"
     session.publish(SystemUpdate(f"At this table all speak {how} now."))
 
 
@@ -156,8 +158,8 @@ async def whisper(engine: Engine, client: Client, argument: str) -> None:
     session, database = story_of(client), engine.services.database
     me = client.visitor.id
     if not argument:
-        said = await database.read(whispers.between, session.id, me, WHISPERS_SHOWN)
-        rows = [one.text for one in said]
+        earlier = await database.read(whispers.between, session.id, me, WHISPERS_SHOWN)
+        rows = [one.text for one in earlier]
         client.notify("\n".join(["Whispered here:", *rows]) if rows else "Nobody has whispered to you.")
         return
     client.check(Need.PLAYER)
@@ -174,13 +176,13 @@ async def whisper(engine: Engine, client: Client, argument: str) -> None:
     leaf = await database.read(tree.active_leaf, session.id)
     if leaf is None:
         raise CommandError("Nothing has happened in this story yet.")
-    told = (
+    sentence = (
         f"{mine.voice} whispers to {other.voice or other.user_name}, and nobody else hears it: {text}"
     )
-    await database.write(whispers.add, session.id, leaf, me, other.user, told, engine.now())
+    await database.write(whispers.add, session.id, leaf, me, other.user, sentence, engine.now())
     for one in tuple(engine.clients):
         if one.session is session and one.visitor.id in (me, other.user):
-            one.notify(told)
+            one.notify(sentence)
 
 
 def _heard_by(here: list[Sitting], argument: str) -> tuple[Sitting | None, str]:
@@ -202,9 +204,9 @@ async def typing(engine: Engine, client: Client, argument: str) -> None:
 async def play(engine: Engine, client: Client, new: Persona) -> None:
     """Stores who a player is at another's table. Raises ``CommandError`` for the name of somebody else there."""
     session, me = story_of(client), client.visitor.id
-    wanted = new.name.casefold()
+    new_name = new.name.casefold()
     for one in await engine.tables.here(session):
-        if wanted and one.user != me and wanted in (one.voice.casefold(), one.user_name.casefold()):
+        if new_name and one.user != me and new_name in (one.voice.casefold(), one.user_name.casefold()):
             raise CommandError(f"{new.name} is somebody else at this table; choose another name.")
 
     def write(db: Connection) -> None:
@@ -213,11 +215,11 @@ async def play(engine: Engine, client: Client, new: Persona) -> None:
     await engine.tables.change(session.id, write, "", "", me)
 
 
-async def _named(engine: Engine, session: Session, wanted: str) -> Sitting:
+async def _named(engine: Engine, session: Session, name: str) -> Sitting:
     for one in await engine.tables.here(session):
-        if wanted.strip().casefold() in (one.user_name.casefold(), one.voice.casefold()):
+        if name.strip().casefold() in (one.user_name.casefold(), one.voice.casefold()):
             return one
-    raise CommandError(f"Nobody called {wanted.strip()[: limits.NAME_CHARS]!r} sits here.")
+    raise CommandError(f"Nobody called {name.strip()[: limits.NAME_CHARS]!r} sits here.")
 
 
 async def _title(engine: Engine, session: Session) -> str:
@@ -232,13 +234,13 @@ def _order(db: Connection, session_id: str) -> str:
 
 def _seconds(text: str) -> float:
     number, unit = text[:-1], text[-1:] or " "
-    known = number.isascii() and number.isdecimal() and len(number) < 6 and unit in UNITS
-    span = int(number) * UNITS[unit] if known else 0.0
+    valid = number.isascii() and number.isdecimal() and len(number) < 6 and unit in UNITS
+    span = int(number) * UNITS[unit] if valid else 0.0
     if not 0 < span <= limits.CODE_MOST_S:
         raise CommandError("How long does the code hold? 90m, 2h or 7d, a month at most.")
     return span
 
 
-def _shown(span: float) -> str:
+def _span_text(span: float) -> str:
     hours = span / 3600
     return f"{hours:g} hours" if hours >= 2 else f"{span / 60:g} minutes"

@@ -62,10 +62,10 @@ async def list_variants(engine: Engine, client: Client, argument: str) -> None:
     database = engine.services.database
     here = await database.read(tree.find, session.id, message)
     others = await database.read(tree.siblings, here)
-    shown = others[-VARIANTS_LISTED:]
+    listed = others[-VARIANTS_LISTED:]
     rows = [
         f"{'›' if other.id == here.id else ' '} {number}  {preview(other.content)}"
-        for number, other in enumerate(shown, start=len(others) - len(shown) + 1)
+        for number, other in enumerate(listed, start=len(others) - len(listed) + 1)
     ]
     head = f"Variants of message {here.id}; /variant N {here.id} goes on with another one:"
     client.notify("\n".join([head, *rows]))
@@ -85,19 +85,19 @@ async def choose_variant(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def edit(engine: Engine, client: Client, argument: str) -> None:
-    """A changed line is answered anew; a changed reply stands as it was written."""
+    """A changed line is answered anew; a changed reply stays as it was written."""
     session = story_of(client)
     database = engine.services.database
     first, _, rest = argument.partition(" ")
-    known = None
+    target = None
     if first.isdecimal() and rest.strip():
-        known = await database.read(stories.visible, session.id, int(first[:18]))
-    text = rest.strip() if known is not None else argument
+        target = await database.read(stories.visible, session.id, int(first[:18]))
+    text = rest.strip() if target is not None else argument
     if not text:
         raise CommandError(
             "Write the new text behind it: /edit I knock twice. Or /edit 12 I knock twice."
         )
-    message = known if known is not None else await database.read(tree.last_line, session.id)
+    message = target if target is not None else await database.read(tree.last_line, session.id)
     if message.role == "user":
 
         def open_reply(db: Connection, session_id: str, model: str, now: float) -> branches.Opened:
@@ -197,9 +197,9 @@ async def branch(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def list_branches(engine: Engine, client: Client, argument: str) -> None:
-    found = await engine.services.database.read(branches.ends, story_of(client).id)
+    ends = await engine.services.database.read(branches.ends, story_of(client).id)
     rows = []
-    for end in found:
+    for end in ends:
         last = (
             f"message {end.last.id}: {preview(end.last.content)}" if end.last is not None else "empty"
         )
@@ -240,20 +240,24 @@ async def show_tree(engine: Engine, client: Client, argument: str) -> None:
     """Tells the asking client alone; what clients draw is in the state, the content is for reading."""
     session = story_of(client)
     focus = message_number(argument, "/tree 12 shows the part around message 12.") if argument else None
-    found = await engine.services.database.read(outline.read, session.id, focus)
-    nodes = tuple(_node(session, found, node) for node in found.nodes)
+    tree_part = await engine.services.database.read(outline.read, session.id, focus)
+    nodes = tuple(_node(session, tree_part, node) for node in tree_part.nodes)
     tree = StoryTree(
-        session=session.id, focus=found.focus, stands=found.stands, messages=found.messages, nodes=nodes
+        session=session.id,
+        focus=tree_part.focus,
+        stands=tree_part.stands,
+        messages=tree_part.messages,
+        nodes=nodes,
     )
-    size = counted(found.messages, "message")
+    size = counted(tree_part.messages, "message")
     head = f"The story's tree, {size}; /goto MESSAGE goes on from one, @ is where it stands:"
-    text = tree_text.as_text(nodes, found.stands, found.focus, OUTLINE_LINES)
+    text = tree_text.as_text(nodes, tree_part.stands, tree_part.focus, OUTLINE_LINES)
     client.notify(f"{head}\n{text}", State(tree=tree))
 
 
-def _node(session: Session, found: Outline, node: Node) -> TreeNode:
+def _node(session: Session, tree_part: Outline, node: Node) -> TreeNode:
     """Returns a node as it goes to clients; a reply that grows has more words than its row."""
-    words = found.words.get(node.message) if not node.folded else None
+    words = tree_part.words.get(node.message) if not node.folded else None
     role, status, text = (words.role, words.status, words.beginning) if words else ("", "", "")
     growing = _growing(session, node.message)
     return TreeNode(
@@ -264,7 +268,7 @@ def _node(session: Session, found: Outline, node: Node) -> TreeNode:
         status=status if status != "complete" else "",
         variant=node.variant,
         variants=node.variants,
-        branches=tuple(found.names.get(node.message, ())) if not node.folded else (),
+        branches=tuple(tree_part.names.get(node.message, ())) if not node.folded else (),
         active=node.active,
         chosen=node.chosen,
         leaf=node.leaf,
@@ -277,20 +281,20 @@ def _node(session: Session, found: Outline, node: Node) -> TreeNode:
 
 async def show_message(engine: Engine, client: Client, argument: str) -> None:
     session = story_of(client)
-    wanted = message_number(argument, "/show 12 shows message 12.")
-    found, deleted = await engine.services.database.read(outline.message, session.id, wanted)
-    growing = _growing(session, found.id)
-    text = growing if growing is not None else found.content
-    shown = ShownMessage(
+    message_id = message_number(argument, "/show 12 shows message 12.")
+    message, deleted = await engine.services.database.read(outline.message, session.id, message_id)
+    growing = _growing(session, message.id)
+    text = growing if growing is not None else message.content
+    event = ShownMessage(
         session=session.id,
-        message=found.id,
-        role=found.role,
-        status=found.status if found.status != "complete" else "",
-        model=found.model,
+        message=message.id,
+        role=message.role,
+        status=message.status if message.status != "complete" else "",
+        model=message.model,
         thrown=deleted,
         cut=len(text) > SHOWN_CHARS,
     )
-    client.notify(text[:SHOWN_CHARS], State(shown=shown))
+    client.notify(text[:SHOWN_CHARS], State(shown=event))
 
 
 def _growing(session: Session, message_id: int) -> str | None:

@@ -55,8 +55,8 @@ async def attach_lore(engine: Engine, client: Client, argument: str) -> None:
 
 async def add_lore(engine: Engine, client: Client, argument: str) -> None:
     """The same for a world that is named: for programs, which choose none."""
-    wanted, _, text = argument.partition(" ")
-    world = named("world", wanted, engine.assets_for(client).worlds)
+    world_id, _, text = argument.partition(" ")
+    world = named("world", world_id, engine.assets_for(client).worlds)
     await _attach(
         engine, client, world, text.strip(), f"/lore add {world.id} The bell rings by itself."
     )
@@ -97,8 +97,8 @@ async def unsync(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def list_lore(engine: Engine, client: Client, argument: str) -> None:
-    found = await engine.services.library.list(_lore_scope(client))
-    client.notify(listing("Lore of this world", found))
+    passages = await engine.services.library.list(_lore_scope(client))
+    client.notify(listing("Lore of this world", passages))
 
 
 async def search_lore(engine: Engine, client: Client, argument: str) -> None:
@@ -138,7 +138,7 @@ def _lore_scope(client: Client) -> str:
 
 
 def reads_lore(client: Client) -> bool:
-    """Whether a client may look through the lore of the world it is in: those at a table hear what is told."""
+    """Whether a client may look through the lore of its world: those at a table have what the narrator says."""
     return owner_of(client.chosen.world_id) in (0, client.visitor.id)
 
 
@@ -161,9 +161,9 @@ async def search_passages(
 ) -> None:
     if not words:
         raise CommandError(f"Search for what? For example {example}.")
-    found = await engine.services.library.search(scope, words)
-    found = tuple(one for one in found if one.passage.message_id not in away)
-    rows = [f"{f.passage.id:>6}  {one_line(f.passage.text, PREVIEW_CHARS)}  ({f.why})" for f in found]
+    hits = await engine.services.library.search(scope, words)
+    hits = tuple(one for one in hits if one.passage.message_id not in away)
+    rows = [f"{f.passage.id:>6}  {one_line(f.passage.text, PREVIEW_CHARS)}  ({f.why})" for f in hits]
     client.notify("\n".join([f"{len(rows)} found for {words!r}:", *rows]))
 
 

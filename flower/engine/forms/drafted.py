@@ -1,7 +1,7 @@
 """A character out of what a model wrote when it was asked for one. Pure.
 
 Models are asked for lines with labels, and give JSON, headings, bold labels, lists, or a plain paragraph. Whatever of
-it can be told apart goes into its field, the rest is who the character is. Every text is read once, line by line.
+it is recognised goes into its field, the rest is who the character is. Every text is read once, line by line.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ def parsed(text: str, idea: str) -> dict[str, str]:
     text = sanitize(text[:MOST_CHARS]).strip()
     if not text:
         return {}
-    found = _from_json(text) or _from_lines(text)
-    if not found.get("persona", "").strip():
-        loose = [part for name, part in found.items() if name in ("", "scenario") and part.strip()]
-        found["persona"] = loose[0] if loose else text
-    name = " ".join(found.get("name", "").strip(_MARKS).split())
-    found["name"] = (name or idea.strip().capitalize() or "Somebody")[: limits.NAME_CHARS]
-    found["pronouns"] = found.get("pronouns", "").strip(_MARKS).casefold()
-    found["tags"] = " ".join(found.get("tags", "").replace("#", " ").split())
-    return {name: text for name, text in found.items() if name and _is_allowed(name, text)}
+    fields = _from_json(text) or _from_lines(text)
+    if not fields.get("persona", "").strip():
+        loose = [part for name, part in fields.items() if name in ("", "scenario") and part.strip()]
+        fields["persona"] = loose[0] if loose else text
+    name = " ".join(fields.get("name", "").strip(_MARKS).split())
+    fields["name"] = (name or idea.strip().capitalize() or "Somebody")[: limits.NAME_CHARS]
+    fields["pronouns"] = fields.get("pronouns", "").strip(_MARKS).casefold()
+    fields["tags"] = " ".join(fields.get("tags", "").replace("#", " ").split())
+    return {name: text for name, text in fields.items() if name and _is_allowed(name, text)}
 
 
 def _is_allowed(name: str, text: str) -> bool:
@@ -80,13 +80,13 @@ def _from_json(text: str) -> dict[str, str]:
         return {}
     if isinstance(value, dict) and isinstance(value.get("data"), dict):
         value = value["data"]  # a whole card
-    found: dict[str, str] = {}
+    fields: dict[str, str] = {}
     for key, part in value.items() if isinstance(value, dict) else ():
         field = _label(str(key)[:LABEL_CHARS])
         words = _words(part)
         if field and words:
-            found[field] = f"{found[field]}\n\n{words}" if found.get(field) else words
-    return found
+            fields[field] = f"{fields[field]}\n\n{words}" if fields.get(field) else words
+    return fields
 
 
 def _words(part: object) -> str:
@@ -109,8 +109,8 @@ def _from_lines(text: str) -> dict[str, str]:
             continue
         at = field
         behind = line[len(head) + 1 :] if colon else ""
-        kept = parts.setdefault(at, [])
-        if kept:
-            kept.append("")
-        kept.append(behind.lstrip(" *_`").rstrip() if rest or behind else "")
+        lines_here = parts.setdefault(at, [])
+        if lines_here:
+            lines_here.append("")
+        lines_here.append(behind.lstrip(" *_`").rstrip() if rest or behind else "")
     return {name: "\n".join(lines).strip().strip("`").strip() for name, lines in parts.items()}

@@ -161,16 +161,16 @@ def read_all(specs: Sequence[Spec], texts: dict[str, str]) -> dict[str, Any]:
 
     Raises ``FormError`` that says which fields are wrong, and which there are not.
     """
-    known = {spec.name: spec for spec in specs}
-    found: dict[str, Any] = {}
+    by_name = {spec.name: spec for spec in specs}
+    values: dict[str, Any] = {}
     wrong: dict[str, str] = {}
     for name, text in texts.items():
-        if name not in known:
+        if name not in by_name:
             raise FormError(f"There is no field {name[: limits.KEY_SHOWN_CHARS]!r} here.", {})
         try:
-            found[name] = value_of(known[name], text)
+            values[name] = value_of(by_name[name], text)
         except validators.WrongValueError as error:
             wrong[name] = f"{error}."
     if wrong:
         raise FormError(next(iter(wrong.values())), wrong)
-    return found
+    return values

@@ -1,6 +1,6 @@
 """Named checks, and what a throw means for the story. Pure.
 
-Owns the words the narrator is given with a result. A narrator that is only told "failure" softens it,
+Owns the words the narrator is given with a result. A narrator that only gets "failure" softens it,
 so every degree says what it costs.
 """
 
@@ -45,10 +45,10 @@ def parse_check(text: str, skills: Mapping[str, int]) -> tuple[str, Expression]:
     ``stealth adv +2 vs 14``. A counter of that name in ``skills`` counts as a bonus. Raises
     ``CommandError`` when the text is no check.
     """
-    rest, target = _taken(_TARGET, " ".join(text.split()))
-    rest, late = _taken(_TWICE, rest)
-    rest, bonus = _taken(_BONUS, rest)
-    rest, early = _taken(_TWICE, rest)
+    rest, target = _split_off(_TARGET, " ".join(text.split()))
+    rest, late = _split_off(_TWICE, rest)
+    rest, bonus = _split_off(_BONUS, rest)
+    rest, early = _split_off(_TWICE, rest)
     if _NO_NAME.match(rest):
         raise CommandError("Check what? For example /check stealth vs 14, or /check lore adv +2 vs 10.")
     name = rest[: limits.NAME_CHARS]
@@ -59,7 +59,7 @@ def parse_check(text: str, skills: Mapping[str, int]) -> tuple[str, Expression]:
     return name, dice.parse(f"{CHECK_DICE}{twice}{skilled}{bonus}{against}")
 
 
-def _taken(pattern: re.Pattern[str], text: str) -> tuple[str, str]:
+def _split_off(pattern: re.Pattern[str], text: str) -> tuple[str, str]:
     """Returns the text without what the pattern finds at its end, and that."""
     match = pattern.search(text)
     return (text[: match.start()], match[1]) if match else (text, "")

@@ -21,7 +21,7 @@ CLOCK_SEGMENTS_MIN = 2
 CLOCK_SEGMENTS = 24
 CLOCK_THEN_CHARS = 300
 
-NEAR_SHARE = 0.6  # from here on the narrator is told of it
+NEAR_SHARE = 0.6  # from here on prompts have it
 BAR_FULL, BAR_EMPTY = "#", "."
 
 _PERIOD = re.compile(r"(\d{1,4})\s*(m|min|minutes?|h|hours?|d|days?)")
@@ -135,7 +135,7 @@ def display_text(clock: Clock, now: Now) -> str:
 
 
 def prompt_text(clocks: Sequence[Clock], now: Now) -> str:
-    """Returns what the narrator is told of the clocks that are full or near it, "" for none."""
+    """Returns what a prompt says of the clocks that are full or near it, "" for none."""
     lines = []
     for clock in clocks:
         filled = clock.at(now)
@@ -179,7 +179,7 @@ def ambience_at(ambience: Ambience, seed: str, lines: int) -> dict[str, str]:
 
 
 def _wandered(values: Sequence[str], seed: str, steps: int) -> str:
-    """Returns where a walk stands: each step stays, or goes one value up or down."""
+    """Returns where a walk is: each step stays, or goes one value up or down."""
     if not values:
         return ""
     chance = Seeded(seed)

@@ -65,7 +65,7 @@ class Dice(Struct, frozen=True):
     count: int
     sides: int
     keep: Keep = "all"
-    kept: int = 0  # how many are kept or dropped
+    keep_count: int = 0  # how many are kept or dropped
     explode: bool = False
 
 
@@ -88,7 +88,7 @@ class Expression(Struct, frozen=True):
 
 class Die(Struct, frozen=True):
     value: int
-    kept: bool = True
+    counts: bool = True
 
 
 class Throw(Struct, frozen=True):
@@ -115,7 +115,7 @@ class Throw(Struct, frozen=True):
             for term, rolled in zip(self.expression.terms, self.dice, strict=True)
             if isinstance(term, Dice) and term.sides == 20
             for die in rolled
-            if die.kept
+            if die.counts
         ]
         return faces[0] if len(faces) == 1 else None
 
@@ -180,34 +180,39 @@ def _terms(text: str) -> tuple[list[Term], int]:
     return terms, position
 
 
-def _dice(found: re.Match[str], sign: int) -> Dice:
-    count = int((found["count"] or "1")[:9])
-    face = found["sides"].lower()
+def _dice(match: re.Match[str], sign: int) -> Dice:
+    count = int((match["count"] or "1")[:9])
+    face = match["sides"].lower()
     sides = 100 if face == "%" else 0 if face == "f" else int(face[:9])
     if sides > ROLL_SIDES or (sides == 0 and face != "f") or not 1 <= count <= ROLL_DICE:
         raise CommandError(
-            f"{found.group().strip()} cannot be rolled: 1 to {ROLL_DICE} dice"
+            f"{match.group().strip()} cannot be rolled: 1 to {ROLL_DICE} dice"
             f" of 1 to {ROLL_SIDES} sides."
         )
-    name = (found["keep"] or "").lower()
+    name = (match["keep"] or "").lower()
     keep = _KEEPS.get(name, "all")
-    explode = bool(found["explode"] or found["late"])
+    explode = bool(match["explode"] or match["late"])
     if explode and sides == 1:
         raise CommandError("A die with one side that rolls again on its highest face never ends.")
-    if found["twice"]:
+    if match["twice"]:
         if count != 1 or name or sides == 0:
             raise CommandError("adv and dis go with a single die, as in 1d20adv.")
         return Dice(
             sign=sign,
             count=2,
             sides=sides,
-            keep="kh" if found["twice"].lower() == "adv" else "kl",
-            kept=1,
+            keep="kh" if match["twice"].lower() == "adv" else "kl",
+            keep_count=1,
             explode=explode,
         )
-    count_kept = int((found["kept"] or "1")[:9]) if name else 0
+    keep_count = int((match["kept"] or "1")[:9]) if name else 0
     return Dice(
-        sign=sign, count=count, sides=sides, keep=keep, kept=min(count_kept, count), explode=explode
+        sign=sign,
+        count=count,
+        sides=sides,
+        keep=keep,
+        keep_count=min(keep_count, count),
+        explode=explode,
     )
 
 
@@ -249,22 +254,22 @@ def _sorted_out(term: Dice, faces: list[int]) -> tuple[Die, ...]:
     order = sorted(range(len(faces)), key=lambda i: (faces[i], later * i))
     counted = {
         "all": order,
-        "kh": order[len(order) - term.kept :],
-        "kl": order[: term.kept],
-        "dh": order[: len(order) - term.kept],
-        "dl": order[term.kept :],
+        "kh": order[len(order) - term.keep_count :],
+        "kl": order[: term.keep_count],
+        "dh": order[: len(order) - term.keep_count],
+        "dl": order[term.keep_count :],
     }[term.keep]
     return tuple(Die(face, index in counted) for index, face in enumerate(faces))
 
 
 def _value(term: Term, rolled: tuple[Die, ...]) -> int:
-    value = term.value if isinstance(term, Number) else sum(die.value for die in rolled if die.kept)
+    value = term.value if isinstance(term, Number) else sum(die.value for die in rolled if die.counts)
     return term.sign * value
 
 
 def _faces(term: Dice, rolled: tuple[Die, ...]) -> str:
     texts = (_FATE[die.value] if term.sides == 0 else str(die.value) for die in rolled)
-    faces = (text if die.kept else f"({text})" for text, die in zip(texts, rolled, strict=True))
+    faces = (text if die.counts else f"({text})" for text, die in zip(texts, rolled, strict=True))
     return f"[{', '.join(faces)}]"
 
 

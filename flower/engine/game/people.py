@@ -13,7 +13,7 @@ from flower.errors import CommandError
 
 NPCS = 200  # people and factions a story keeps
 NPC_ABOUT_CHARS = 500
-NPC_SHIFTS = 12  # changes of standing remembered of each
+NPC_SHIFTS = 12  # changes of attitude remembered of each
 
 ATTITUDES = (
     (-60, "hates the player"),
@@ -27,14 +27,14 @@ DEVOTED = "would do almost anything for the player"
 
 
 class AttitudeChange(Struct, frozen=True, omit_defaults=True):
-    """A change of standing and why."""
+    """A change of attitude and why."""
 
     change: int
     why: str = ""
 
 
 class Person(Struct, frozen=True, omit_defaults=True):
-    """Somebody, or with ``faction`` a group, and their standing towards the player, -100 to 100."""
+    """Somebody, or with ``faction`` a group, and their attitude towards the player, -100 to 100."""
 
     name: str
     about: str = ""
@@ -45,7 +45,7 @@ class Person(Struct, frozen=True, omit_defaults=True):
 
     @property
     def feels(self) -> str:
-        """The standing in words."""
+        """The attitude in words."""
         return next((words for most, words in ATTITUDES if self.attitude <= most), DEVOTED)
 
 
@@ -58,7 +58,7 @@ def new(name: str, about: str, place: str, *, faction: bool = False) -> Person:
 
 
 def shifted(person: Person, change: int, why: str) -> Person:
-    """Returns the person with another standing; the last shifts are kept."""
+    """Returns the person with another attitude; the last shifts are kept."""
     attitude = max(-100, min(person.attitude + change, 100))
     shift = AttitudeChange(attitude - person.attitude, " ".join(why.split())[: limits.SHEET_TEXT_CHARS])
     shifts = (*person.shifts, shift)[-NPC_SHIFTS:]
@@ -121,7 +121,7 @@ def display_text(person: Person) -> str:
 
 
 def prompt_text(people: Sequence[Person]) -> str:
-    """Returns what the narrator is told of people in the scene, a line each, "" for nobody."""
+    """Returns what a prompt says of people in the scene, a line each, "" for nobody."""
     lines = []
     for person in people:
         about = f"{person.about.rstrip('.')}. " if person.about else ""

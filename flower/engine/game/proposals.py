@@ -17,7 +17,7 @@ import re
 from msgspec import Struct
 
 from flower import limits
-from flower.engine.game.sheet import Sheet, put
+from flower.engine.game.sheet import SCENE, Sheet, put
 from flower.errors import CommandError
 
 PROPOSALS = 16  # changes read from one reply
@@ -74,11 +74,11 @@ def read(block: str, sheet: Sheet) -> Proposed:
 # --- The block of proposed changes, parted from the story while a reply streams. Pure.
 #
 # Players never see such a block, nor do later prompts, memories or exports: it is no part of the saved
-# text. Text is told as it comes; only what may be the beginning of a block waits for what follows, and
+# text. Text is passed on as it comes; only what may be the beginning of a block waits for what follows, and
 # the white space before it.
 #
 # Models write blocks in many ways. A fence (three back quotes or tildes) with the word ``state`` and a new
-# line or a change behind it begins one, wherever it stands; so does a shorter fence with that word on a
+# line or a change behind it begins one, wherever it is; so does a shorter fence with that word on a
 # line of its own. A block that is never closed ends where its lines are no changes any more. A fence
 # without the word is a block only at the end of a reply, around nothing but changes, one of which no
 # letter or sign in a story would have. All other fenced text belongs to the story.
@@ -88,7 +88,7 @@ SPACE_CHARS = 64  # that wait for what follows; a model in a loop may write noth
 
 _WORD = "(?:s|st|sta|stat|state)?"  # the beginning of "state"
 _MARK = re.compile(r"`+|~{3,}")
-_KEYS = "place|time|weather|mood|inventory|inv|items|conditions?|quests?|flag"
+_KEYS = "|".join((*SCENE, "inventory|inv|items|conditions?|quests?|flag"))
 _NAMED = re.compile(
     r"\s*+(?:(?:`{3,}+|~{3,}+)[ \t]*+[^\w`~ \t]{0,2}+[ \t]*+state"
     rf"(?=[ \t]*+:?+[ \t]*+\r?\n|(?:[ \t]*+:)?+[\s\-*\"'{{]++(?:{_KEYS})[\"']?\s*+[:=])"
@@ -126,15 +126,15 @@ class UpdateFilter:
         self._held = ""
 
     def take(self, text: str) -> str:
-        """Returns what of the reply can be told, now that ``text`` has come."""
+        """Returns what of the reply is story, now that ``text`` has come."""
         self._held += text
-        return self._told(last=False)
+        return self._story(last=False)
 
     def end(self) -> str:
-        """Returns what is left to be told of a reply that has ended."""
-        return self._told(last=True)
+        """Returns what is left of the story in a reply that has ended."""
+        return self._story(last=True)
 
-    def _told(self, *, last: bool) -> str:
+    def _story(self, *, last: bool) -> str:
         texts = []
         waits = False
         while self._held and not waits:
@@ -143,7 +143,7 @@ class UpdateFilter:
         return "".join(texts)
 
     def _step(self, *, last: bool) -> tuple[str, bool]:
-        """Returns the next part that can be told, and whether the rest must wait."""
+        """Returns the next part of the story, and whether the rest must wait."""
         held = self._held
         mark = _MARK.search(held)
         if mark is None:
@@ -192,7 +192,7 @@ def _sure(text: str) -> int:
 
 
 def _end(text: str, *, block: bool) -> int:
-    """Returns how much of the last text is told: behind a block white space is nothing."""
+    """Returns how much of the last text is story: behind a block white space is nothing."""
     return len(text) if text.strip() or not block else 0
 
 

@@ -1,4 +1,4 @@
-"""The state sheet: where and when the story stands, what the player carries and has to do. Pure.
+"""The state sheet: where and when the story is, what the player carries and has to do. Pure.
 
 A sheet never changes; every change gives a new one and one line that says what changed. Commands of
 the player and proposals of the narrator go through the same ``put``, so both obey the same bounds.
@@ -19,7 +19,8 @@ from flower.errors import CommandError
 SHEET_ENTRIES = 64  # things, counters, quests, flags of a story, each
 SHEET_NUMBER = 1_000_000_000
 
-SCENE = ("place", "time", "weather", "mood")
+SCENE = ("place", "time", "weather", "mood")  # fields that are words
+SCENE_IN_PROMPT = ("place", "time", "weather", "light", "mood")  # light comes from the world alone
 QUEST_STATES = ("open", "done", "failed")
 NOTHING = ("", "-", "off", "none", "clear")
 _RESERVED = {"inventory", "condition", "quest", "flag"}
@@ -91,7 +92,7 @@ def put(sheet: Sheet, key: str, value: str) -> tuple[Sheet, str]:
     number = _COUNT.fullmatch(value)
     if number is not None:
         return _count(sheet, key, number)
-    if value.lower() in NOTHING and _known(sheet.counters, key) is not None:
+    if value.lower() in NOTHING and _name_in(sheet.counters, key) is not None:
         counters = _without(sheet.counters, key)
         return replace(sheet, counters=counters), f"{key} is no longer counted"
     if not _KEY.fullmatch(key):
@@ -102,7 +103,7 @@ def put(sheet: Sheet, key: str, value: str) -> tuple[Sheet, str]:
 def gain(sheet: Sheet, things: str) -> tuple[Sheet, str]:
     """Returns the sheet with things taken up: ``lamp`` or ``3 torches``."""
     count, name = _counted(things)
-    name = _known(sheet.inventory, name) or name
+    name = _name_in(sheet.inventory, name) or name
     most = SHEET_NUMBER
     inventory = _with(sheet.inventory, name, min(sheet.inventory.get(name, 0) + count, most))
     return replace(sheet, inventory=inventory), f"you have {_amount(name, inventory[name])}"
@@ -113,7 +114,7 @@ def lose(sheet: Sheet, things: str) -> tuple[Sheet, str]:
     match = _THINGS.fullmatch(" ".join(things.split()))
     whole = match is not None and match["count"] is None
     count, name = _counted(things)
-    item = _known(sheet.inventory, name)
+    item = _name_in(sheet.inventory, name)
     if item is None:
         carried = ", ".join(sheet.inventory) or "nothing"
         raise CommandError(f"You do not carry {name!r}; you carry {carried}.")
@@ -127,7 +128,7 @@ def lose(sheet: Sheet, things: str) -> tuple[Sheet, str]:
 def quest(sheet: Sheet, name: str, state: str) -> tuple[Sheet, str]:
     """Returns the sheet with a quest ``open``, ``done``, ``failed``, or with ``off`` forgotten."""
     name = _name(name, "quest")
-    title = _known(sheet.quests, name)
+    title = _name_in(sheet.quests, name)
     if state in NOTHING:
         if title is None:
             raise CommandError(f"There is no quest {name!r}.")
@@ -171,7 +172,7 @@ def _condition(sheet: Sheet, ends: bool, name: str) -> tuple[Sheet, str]:
 
 
 def _flag(sheet: Sheet, name: str, word: str) -> tuple[Sheet, str]:
-    name = _known(sheet.flags, _name(name, "flag")) or _name(name, "flag")
+    name = _name_in(sheet.flags, _name(name, "flag")) or _name(name, "flag")
     if word.lower() in NOTHING:
         if name not in sheet.flags:
             raise CommandError(f"Nothing is called {name!r} on this sheet.")
@@ -180,7 +181,7 @@ def _flag(sheet: Sheet, name: str, word: str) -> tuple[Sheet, str]:
 
 
 def _count(sheet: Sheet, key: str, number: re.Match[str]) -> tuple[Sheet, str]:
-    name = _known(sheet.counters, key) or key
+    name = _name_in(sheet.counters, key) or key
     if not _KEY.fullmatch(name):
         raise CommandError(f"{name!r} is no name for a counter; begin with a letter.")
     old = sheet.counters.get(name, Counter(0))
@@ -226,7 +227,7 @@ def _bounded(text: str, what: str) -> str:
     return text
 
 
-def _known(entries: Mapping[str, object], name: str) -> str | None:
+def _name_in(entries: Mapping[str, object], name: str) -> str | None:
     """Returns the entry's own spelling of ``name``."""
     return next((key for key in entries if key.casefold() == name.casefold()), None)
 

@@ -1,4 +1,4 @@
-"""Steering: how the player wants the story told: note, persona, rules, and who of the cast speaks next. Pure.
+"""Steering: how the player wants the story to be: note, persona, rules, and who of the cast speaks next. Pure.
 
 Unlike the state of the story, steering belongs to the whole story and not to a message: a note that
 was written after a reply must hold when that reply is tried again, and taking back a line must not
@@ -89,7 +89,7 @@ _OPTION = re.compile(r"(depth|every)\s{0,3}[=: ]\s{0,3}(\d{1,4})(?!\w)\s{0,3},?\
 class Note(Struct, frozen=True, omit_defaults=True):
     """The author's note. ``depth`` 0: right before the player's line, n: n messages above the newest.
 
-    It is given with every ``every``-th line of the player. At depth 0 it stays where it was told, so that
+    It is given with every ``every``-th line of the player. At depth 0 it stays where it was given, so that
     it need not be given with each of them; further up it moves along.
     """
 
@@ -129,7 +129,7 @@ class Steering(Struct, frozen=True, omit_defaults=True):
 
     @property
     def players_text(self) -> str:
-        """What the narrator is told of the other players, "" when there are none."""
+        """What a prompt says of the other players, "" when there are none."""
         if not self.players:
             return ""
         rows = [f"- {one.name}: {one.text or 'nothing is known of them yet'}" for one in self.players]

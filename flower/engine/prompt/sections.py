@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from flower.engine.assets import Character, Rule, World
 from flower.engine.game import clocks, people
 from flower.engine.game.clocks import Now
-from flower.engine.game.sheet import Sheet
+from flower.engine.game.sheet import SCENE_IN_PROMPT, Sheet
 from flower.engine.game.state import StoryState
 from flower.engine.prompt.assemble import CUT_MARK, PLAYERS_WORDS, Section
 from flower.engine.recall.base import Hit
@@ -229,10 +229,7 @@ def is_aside(line: str) -> bool:
 
 def _scene(sheet: Sheet, ambience: Mapping[str, str]) -> str:
     """Returns where and when the story is; what was set by hand wins over the ambience."""
-    values = {
-        name: getattr(sheet, name, "") or ambience.get(name, "")
-        for name in ("place", "time", "weather", "light", "mood")
-    }
+    values = {name: getattr(sheet, name, "") or ambience.get(name, "") for name in SCENE_IN_PROMPT}
     return " ".join(f"{name.capitalize()}: {value}." for name, value in values.items() if value)
 
 

@@ -84,7 +84,7 @@ class Completion(Struct, frozen=True):
     provider maps those it knows and drops the rest. ``session`` lets servers with slots or sticky
     routing keep a story's prompt cache warm. At a line that begins with one of ``player_names`` and a
     colon the reply ends; lines that begin as one of ``scaffold`` are the prompt's. ``quiet``: a small
-    request nobody watches; models that can are told not to think. ``banned`` phrases are kept from the model
+    request nobody watches; models that can are asked not to think. ``banned`` phrases are kept from the model
     where its server can; ``template`` is how to write the prompt as text, "server": as the server says. ``story``
     returns the prompt as a text that goes on, for models that follow no instructions; None where that means nothing.
     """

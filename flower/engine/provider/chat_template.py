@@ -130,7 +130,7 @@ class _Environment(ImmutableSandboxedEnvironment):
             raise_exception=_raise,
             _each=self._each,
             _input=self._input,
-            _told=self._told,
+            _text_of=self._text_of,
             _joined=self._joined,
         )
 
@@ -192,10 +192,10 @@ class _Environment(ImmutableSandboxedEnvironment):
     # --- functions and filters -------------------------------------------------------------------
 
     def _range(self, *numbers: int) -> range:
-        found = range(*numbers)
-        if len(found) > RANGE:
+        whole = range(*numbers)
+        if len(whole) > RANGE:
             raise ChatTemplateError("it counts too far")
-        return found
+        return whole
 
     def _each(self, items: Iterable[Any]) -> Iterator[Any]:
         for item in items:
@@ -212,7 +212,7 @@ class _Environment(ImmutableSandboxedEnvironment):
             return self._each(value)
         return value
 
-    def _told(self, value: Any) -> str:
+    def _text_of(self, value: Any) -> str:
         return str(self.budget.made(str(value)))
 
     def _joined(self, *parts: Any) -> str:
@@ -249,7 +249,7 @@ class _Counted(NodeTransformer):
     def visit_Output(self, node: nodes.Output) -> nodes.Node:  # noqa: N802 - Jinja's name
         self.generic_visit(node)
         node.nodes = [
-            _call("_told", nodes.Const(one.data) if isinstance(one, nodes.TemplateData) else one)
+            _call("_text_of", nodes.Const(one.data) if isinstance(one, nodes.TemplateData) else one)
             for one in node.nodes
         ]
         return node
@@ -289,13 +289,13 @@ def render_chat(
     """
     if len(source) > SOURCE_CHARS:
         raise ChatTemplateError("it is too long")
-    said = list(messages)
-    begun = said.pop().content.rstrip() if said and said[-1].role == "assistant" else ""
+    lines = list(messages)
+    begun = lines.pop().content.rstrip() if lines and lines[-1].role == "assistant" else ""
     try:
-        text = _rendered(source, said, tokens or {})
+        text = _rendered(source, lines, tokens or {})
     except ChatTemplateError:
-        folded = _folded(said)  # many know no system role, or want user and assistant in turn
-        if folded == said:
+        folded = _folded(lines)  # many know no system role, or want user and assistant in turn
+        if folded == lines:
             raise
         text = _rendered(source, folded, tokens or {})
     return text + begun
@@ -307,8 +307,8 @@ def _rendered(source: str, messages: Sequence[ChatMessage], tokens: Mapping[str,
         environment, template = _compiled(source)
         environment.budget = _Budget()
         rows = [{"role": message.role, "content": message.content} for message in messages]
-        given = {"bos_token": "", "eos_token": "", **tokens}
-        parts = list(template.generate(messages=rows, add_generation_prompt=True, **given))
+        variables = {"bos_token": "", "eos_token": "", **tokens}
+        parts = list(template.generate(messages=rows, add_generation_prompt=True, **variables))
     except ChatTemplateError:
         raise
     except RecursionError as error:

@@ -130,21 +130,21 @@ def normal_url(kind: str, url: str) -> str:
     Accepts ``host``, ``host:port``, with or without scheme, with ``/v1`` or ``/api``, and addresses
     pasted from a documentation's example request. Raises ``ConfigError`` for anything else.
     """
-    known = KINDS.get(kind)
-    if known is None:
+    service = KINDS.get(kind)
+    if service is None:
         raise ConfigError(
             f"there is no provider kind {kind!r}; the kinds are {', '.join(sorted(KINDS))}"
         )
-    text = url.strip() or known.base_url
+    text = url.strip() or service.base_url
     if not text:
         raise ConfigError(
             f"a provider of kind {kind!r} needs a base_url, for example http://127.0.0.1:8080/v1"
         )
     scheme, host, path = _parts(text, url)
-    return urlunsplit((scheme, host, _path_of(known.family, path), "", ""))
+    return urlunsplit((scheme, host, _path_of(service.family, path), "", ""))
 
 
-def _parts(text: str, shown: str) -> tuple[str, str, str]:
+def _parts(text: str, typed: str) -> tuple[str, str, str]:
     if not text.isprintable() or " " in text:
         raise ConfigError("a web address has no spaces or control characters; write it again")
     if "://" not in text:
@@ -153,9 +153,9 @@ def _parts(text: str, shown: str) -> tuple[str, str, str]:
         parts = urlsplit(text)
         port = parts.port
     except ValueError as error:
-        raise ConfigError(f"{shown!r} is no web address: {error}") from error
+        raise ConfigError(f"{typed!r} is no web address: {error}") from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"{shown!r} is no web address; write for example http://127.0.0.1:8080/v1")
+        raise ConfigError(f"{typed!r} is no web address; write for example http://127.0.0.1:8080/v1")
     if parts.username or parts.password:
         raise ConfigError("a base_url must not hold a user name or password; use api_key or headers")
     host = parts.hostname
@@ -171,7 +171,7 @@ def _path_of(family: str, path: str) -> str:
         return _without_endings(path, (*_PASTED_ENDINGS, "/v1", "/api"))
     path = _without_endings(path, _PASTED_ENDINGS)
     if path in ("", "/api"):
-        return path + _DEFAULT_PATH[family]
+        return path + _DEFAULT_PATH.get(family, "")
     return path
 
 
@@ -243,10 +243,10 @@ class Refusals:
 
 
 def not_sent(
-    wanted: Iterable[str], sent_as: Mapping[str, str], refused: Collection[str]
+    names: Iterable[str], sent_as: Mapping[str, str], refused: Collection[str]
 ) -> tuple[str, ...]:
     """Returns which of the wanted parameters are not sent: without a field here, or with one that was refused."""
-    return tuple(name for name in wanted if name not in sent_as or sent_as[name] in refused)
+    return tuple(name for name in names if name not in sent_as or sent_as[name] in refused)
 
 
 def without(body: Mapping[str, Any], fields: Collection[str]) -> dict[str, Any]:

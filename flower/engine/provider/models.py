@@ -43,13 +43,13 @@ def read_models(payload: object, kind: str) -> tuple[ModelInfo, ...]:
     rows = payload.get("data") if isinstance(payload, dict) else payload
     if not isinstance(rows, list) and isinstance(payload, dict):
         rows = payload.get("models")
-    found: list[ModelInfo] = []
+    models: list[ModelInfo] = []
     for row in rows if isinstance(rows, list) else ():
-        if isinstance(row, dict) and len(found) < limits.CATALOGUE_MODELS:
+        if isinstance(row, dict) and len(models) < limits.CATALOGUE_MODELS:
             info = _read_row(row, kind)
             if info is not None:
-                found.append(info)
-    return tuple(found)
+                models.append(info)
+    return tuple(models)
 
 
 def known_model(model: str) -> ModelInfo:
@@ -64,7 +64,7 @@ def _read_row(row: dict[str, Any], kind: str) -> ModelInfo | None:
     model = row.get("id") or row.get("name")
     if not isinstance(model, str) or not model or not _chats(row, model, kind):
         return None
-    known = known_model(model)
+    info = known_model(model)
     prices = _section(row, "pricing")
     prompt, varies_in = per_million(prices.get("prompt"))
     completion, varies_out = per_million(prices.get("completion"))
@@ -72,9 +72,9 @@ def _read_row(row: dict[str, Any], kind: str) -> ModelInfo | None:
     return ModelInfo(
         id=model,
         name=name if isinstance(name, str) and name else model,
-        context_tokens=_context(row) or known.context_tokens,
-        prompt_price=known.prompt_price if prompt is None and kind == "deepseek" else prompt,
-        completion_price=known.completion_price
+        context_tokens=_context(row) or info.context_tokens,
+        prompt_price=info.prompt_price if prompt is None and kind == "deepseek" else prompt,
+        completion_price=info.completion_price
         if completion is None and kind == "deepseek"
         else completion,
         price_varies=varies_in or varies_out,
@@ -266,7 +266,7 @@ def closest(model_id: str, endpoints: Sequence[Endpoint], catalogue: Catalogue) 
     for endpoint in endpoints:
         listed = catalogue.get(endpoint.name)
         ids += [f"{endpoint.name}/{info.id}" for info in (listed.models if listed is not None else ())]
-    by_tail = {known.rpartition("/")[2].lower(): known for known in reversed(ids)}
+    by_tail = {model.rpartition("/")[2].lower(): model for model in reversed(ids)}
     tail = model_id.rpartition("/")[2].lower()
     whole = difflib.get_close_matches(model_id, ids, n=1, cutoff=0.75)
     tails = difflib.get_close_matches(tail, by_tail, n=1, cutoff=0.6)

@@ -103,8 +103,8 @@ class ModelRegistry:
             name, model = self._locate(model_id)
         except ProviderError:
             return None
-        known = self._info(name, model)
-        return _priced(known, self._favourite(model_id))
+        listed = self._info(name, model)
+        return _priced(listed, self._favourite(model_id))
 
     def composes(self, model_id: str) -> bool:
         """Returns whether a model id means a narrator that plays without a model."""
@@ -231,9 +231,9 @@ class ModelRegistry:
             if first != catalogue.FIRST:
                 models = [self._info(endpoint.name, first)]
         for info in models:
-            said = BASE_NOTE if endpoint.own and is_base(info.id) else ""
+            remark = BASE_NOTE if endpoint.own and is_base(info.id) else ""
             own = info.id.removeprefix("openrouter/") if endpoint.kind == "openrouter" else info.id
-            yield _option(f"{endpoint.name}/{own}", info, "; ".join(filter(None, (note, said))))
+            yield _option(f"{endpoint.name}/{own}", info, "; ".join(filter(None, (note, remark))))
 
     # --- fetching -------------------------------------------------------------------------------
 
@@ -332,14 +332,14 @@ def _priced(info: ModelInfo, favourite: SupportedModel | None) -> ModelInfo:
     """Returns ``info`` with the name and prices the user gave."""
     if favourite is None:
         return info
-    given = favourite.prompt_price is not None or favourite.completion_price is not None
+    priced = favourite.prompt_price is not None or favourite.completion_price is not None
     return ModelInfo(
         id=info.id,
         name=favourite.name or info.name,
         context_tokens=info.context_tokens,
-        prompt_price=favourite.prompt_price if given else info.prompt_price,
-        completion_price=favourite.completion_price if given else info.completion_price,
-        price_varies=info.price_varies and not given,
+        prompt_price=favourite.prompt_price if priced else info.prompt_price,
+        completion_price=favourite.completion_price if priced else info.completion_price,
+        price_varies=info.price_varies and not priced,
     )
 
 

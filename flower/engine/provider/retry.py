@@ -59,10 +59,10 @@ def deadlines_of(provider: Provider) -> Deadlines:
     usual = LOCAL if not isinstance(provider, Adaptable) or provider.local else CLOUD
     if not isinstance(provider, Patient):
         return usual
-    asked = provider.timeouts
-    first_s = asked.first_s or usual.first_s
-    silence_s = asked.silence_s or (asked.first_s if usual is LOCAL else 0.0) or usual.silence_s
-    return Deadlines(silence_s, max(first_s, asked.idle_s), asked.idle_s or usual.idle_s)
+    own = provider.timeouts
+    first_s = own.first_s or usual.first_s
+    silence_s = own.silence_s or (own.first_s if usual is LOCAL else 0.0) or usual.silence_s
+    return Deadlines(silence_s, max(first_s, own.idle_s), own.idle_s or usual.idle_s)
 
 
 class Stream:
@@ -106,7 +106,7 @@ class Stream:
         self._opened: AbstractAsyncContextManager[AsyncIterator[Piece]] | None = None
         self._gate: Gate | None = None
         self._ticket: Ticket | None = None
-        self._place = 0  # in the line, as it was told last
+        self._place = 0  # in the line, as it was last sent
         self._start_clock()
 
     async def __aenter__(self) -> Stream:

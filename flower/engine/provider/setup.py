@@ -48,35 +48,35 @@ class ProviderSetup(Struct, frozen=True):
 
 def read_setup(config: Config, environ: Mapping[str, str], home: Path) -> ProviderSetup:
     """Returns the endpoints of a configuration. ``home``: where relative key files are."""
-    found: dict[str, Endpoint] = {endpoint.name: endpoint for endpoint in _flat(config)}
+    endpoints: dict[str, Endpoint] = {endpoint.name: endpoint for endpoint in _flat(config)}
     problems: dict[str, str] = {}
     for provider in config.providers:
-        found.pop(provider.name, None)
+        endpoints.pop(provider.name, None)
         try:
-            found[provider.name] = _endpoint(provider, environ, home)
+            endpoints[provider.name] = _endpoint(provider, environ, home)
         except ConfigError as error:
             problems[provider.name] = f"The provider {provider.name} cannot be used: {error}."
-    taken = {endpoint.base_url for endpoint in found.values()}
-    names = found.keys() | problems.keys()
+    addresses = {endpoint.base_url for endpoint in endpoints.values()}
+    names = endpoints.keys() | problems.keys()
     probed = tuple(
         endpoint
         for endpoint in _local_servers(environ)
-        if endpoint.name not in names and endpoint.base_url not in taken
+        if endpoint.name not in names and endpoint.base_url not in addresses
     )
-    return ProviderSetup(tuple(found.values()), probed, problems)
+    return ProviderSetup(tuple(endpoints.values()), probed, problems)
 
 
 def _flat(config: Config) -> list[Endpoint]:
     """The established flat keys: an address or a key makes an endpoint named after its vendor."""
-    found = []
+    endpoints = []
     for name in KEY_SETTINGS:
         key = getattr(config, f"{name}_api_key")
         address = config.openai_base_url if name == "openai" else ""
         if not key and not address:
             continue
         kind = _kind_at(address) if address else name
-        found.append(Endpoint(name, kind, normal_url(kind, address), key, key_hint=key_hint(name)))
-    return found
+        endpoints.append(Endpoint(name, kind, normal_url(kind, address), key, key_hint=key_hint(name)))
+    return endpoints
 
 
 def _kind_at(address: str) -> str:
@@ -110,7 +110,7 @@ def _endpoint(provider: ProviderConfig, environ: Mapping[str, str], home: Path) 
 
 def _local_servers(environ: Mapping[str, str]) -> list[Endpoint]:
     addresses = {"ollama": environ.get("OLLAMA_HOST", "")}
-    found = []
+    endpoints = []
     for name in LOCAL_SERVERS:
         try:
             url = normal_url(name, addresses.get(name, ""))
@@ -118,5 +118,5 @@ def _local_servers(environ: Mapping[str, str]) -> list[Endpoint]:
             url = KINDS[name].base_url
         if name == "ollama" and urlsplit(url).port is None:
             url += ":11434"
-        found.append(Endpoint(name, name, url, key_hint=key_hint(name)))
-    return found
+        endpoints.append(Endpoint(name, name, url, key_hint=key_hint(name)))
+    return endpoints

@@ -106,22 +106,22 @@ def find_mark(text: str, *, final: bool = False) -> Mark | None:
 
 
 def _match(text: str, start: int, *, final: bool) -> Mark | None:
-    node, blanks, found = _ROOT, 0, None
+    node, blanks, longest = _ROOT, 0, None
     for at in range(start, len(text)):
         character = text[at]
         if character.isspace() and at > start:
             blanks += 1
             if blanks > BLANKS:
-                return found
+                return longest
             continue
         node = node.get(character.lower(), {})
         if not node:
-            return found
+            return longest
         if _KIND in node:
-            found = Mark(start, at + 1, node[_KIND])
+            longest = Mark(start, at + 1, node[_KIND])
             if len(node) == 1:
-                return found
-    return found if final else Mark(start, len(text), None)
+                return longest
+    return longest if final else Mark(start, len(text), None)
 
 
 # --- The story between the marks -----------------------------------------------------------------
@@ -135,7 +135,7 @@ class StoryReader:
 
     ``expects``: replies of this model begin with thinking that has no start mark, because its prompt
     template has written it. Then the text is thinking until the end mark; a complete reply without one was
-    story after all. Where nobody expects it, an end mark without a start takes back what was told: from
+    story after all. Where nobody expects it, an end mark without a start takes back what was sent: from
     there back to the beginning the reply was thinking. ``unopened`` says that this happened.
 
     White space around thinking at the start of the reply is dropped. White space at the start of a reply
@@ -152,7 +152,7 @@ class StoryReader:
         self._begun = False  # a word of the story since the start or the last thinking
         self._held = ""  # may be the beginning of a mark
         self._lead = ""  # white space before the first word of the story
-        self._unsure: list[str] = []  # told so far, or kept back, while it may be thinking
+        self._unsure: list[str] = []  # sent so far, or kept back, while it may be thinking
         self._struck = False
 
     def feed(self, text: str) -> list[StoryPart]:
@@ -166,10 +166,10 @@ class StoryReader:
     def end(self, *, complete: bool) -> list[StoryPart]:
         """Returns what was held back; ``complete``: the model has said all it wanted to say."""
         held, self._held = self._held, ""
-        found = self._read(held, final=True) if not self.cut else []
+        parts = self._read(held, final=True) if not self.cut else []
         if self._expects and (complete or self.cut):
-            found += self._after_all()
-        return found
+            parts += self._after_all()
+        return parts
 
     def thinks_apart(self) -> None:
         """Says that the server keeps the thinking apart: what comes as text is story."""
@@ -183,22 +183,22 @@ class StoryReader:
         return [Text(text)] if text else []
 
     def _read(self, text: str, *, final: bool) -> list[StoryPart]:
-        found: list[StoryPart] = []
+        parts: list[StoryPart] = []
         self._held = ""
         while text:
             mark = find_mark(text, final=final)
             if mark is None:
-                found += self._piece(text)
+                parts += self._piece(text)
                 break
-            found += self._piece(text[: mark.start])
+            parts += self._piece(text[: mark.start])
             if mark.kind is None:
                 self._held = text[mark.start :]
                 break
-            found += self._pass(mark.kind, text[mark.start : mark.end])
+            parts += self._pass(mark.kind, text[mark.start : mark.end])
             if self.cut:
                 break
             text = text[mark.end :]
-        return found
+        return parts
 
     def _pass(self, kind: MarkKind, mark: str) -> list[StoryPart]:
         match kind:
@@ -219,18 +219,18 @@ class StoryReader:
         return []
 
     def _close(self) -> list[StoryPart]:
-        found: list[StoryPart] = []
+        parts: list[StoryPart] = []
         if not self._inside and not self._expects:
             if self._thought or not self._begun:
                 return []  # a stray one
             self.unopened = True
-            found = [Withdrawn(), Reasoning("".join(self._unsure))]
+            parts = [Withdrawn(), Reasoning("".join(self._unsure))]
         self.unopened = self.unopened or self._expects
         self._expects = self._inside = self._begun = False
         self._thought = True
         self._lead = ""
         self._unsure.clear()
-        return found
+        return parts
 
     def _piece(self, text: str) -> list[StoryPart]:
         if not text:
@@ -279,7 +279,7 @@ class LineStop:
         self._held = ""
         self._begun = False
         self._dropping = False  # a line of the prompt, to its end
-        self._told = 0  # characters
+        self._chars = 0  # characters
         self._dropped = False  # at least one, and the blank lines after it
         self.cut = ""
 
@@ -288,16 +288,16 @@ class LineStop:
         if self.cut:
             return ""
         if not self._watches or (self._begun and not self._held and "\n" not in text):
-            self._told += len(text)
+            self._chars += len(text)
             return text
         text, self._held = self._held + text, ""
-        told = self._before_the_story(text) if not self._begun else self._lines(text)
-        self._begun = self._begun or bool(told.strip())
-        return self._to_a_paragraph(told) if self._quoted else told
+        story = self._before_the_story(text) if not self._begun else self._lines(text)
+        self._begun = self._begun or bool(story.strip())
+        return self._to_a_paragraph(story) if self._quoted else story
 
     def _to_a_paragraph(self, text: str) -> str:
-        self._told += len(text)
-        enough = max(len(text) - (self._told - COMPLETED_CHARS), 0)
+        self._chars += len(text)
+        enough = max(len(text) - (self._chars - COMPLETED_CHARS), 0)
         end = text.find("\n", enough)
         if self.cut or end < 0:
             return text
@@ -328,8 +328,8 @@ class LineStop:
             self._dropping = self._dropped = True
             text = text[start:]
 
-    def _lines(self, text: str, told: int = 0) -> str:
-        while (line := text.find("\n", told)) >= 0:
+    def _lines(self, text: str, start_at: int = 0) -> str:
+        while (line := text.find("\n", start_at)) >= 0:
             start = _past(text, line, "\n\r" + _DRESS)
             verdict = self._verdict(text[start : start + self._longest])
             if (verdict is None or start == len(text)) and len(text) - line < _HELD_CHARS:
@@ -338,7 +338,7 @@ class LineStop:
             if verdict:
                 self.cut = text[start : start + self._longest + 80].partition("\n")[0]
                 return text[:line]
-            told = start
+            start_at = start
         return text
 
     def _verdict(self, line: str) -> Literal["mark", "name", ""] | None:

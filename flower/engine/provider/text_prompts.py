@@ -72,7 +72,7 @@ def is_tuned(model: str) -> bool:
 
 
 def base_remark(model: str) -> str:
-    """Returns what a player is told about a base model."""
+    """Returns what a player should know about a base model."""
     return (
         f"{model} is a base model: it goes on with texts and follows no instructions. It gets the story as plain "
         "text; a model whose name says it, instruct or chat tells better."
@@ -123,8 +123,8 @@ def as_text(
 
 def with_prompt(body: Mapping[str, Any], prompt: str, stop: Sequence[str] = ()) -> dict[str, Any]:
     """Returns a chat request with a text in the place of its messages; ``stop`` is added to what ends it."""
-    asked = body.get("stop") or ()
-    stops = [asked] if isinstance(asked, str) else list(asked)
+    stop_before = body.get("stop") or ()
+    stops = [stop_before] if isinstance(stop_before, str) else list(stop_before)
     rest = {name: value for name, value in body.items() if name not in _CHAT_ONLY}
     stops = list(dict.fromkeys([*stops, *stop]))
     return {**rest, "prompt": prompt, **({"stop": stops} if stops else {})}
@@ -156,13 +156,13 @@ class TextPrompts:
         self._formats: dict[str, ChatFormat] = {}
         self._trouble: dict[str, str] = {}  # by model, why its chat template is not used
 
-    def template(self, model: str, wanted: Template | str | None) -> Template | str | None:
+    def template(self, model: str, own: Template | str | None) -> Template | str | None:
         """Returns how to write prompts for ``model``: a template, "server" for the server's own, None: not as text.
 
         The story says so, or the settings do, or the name says that it is a base model of a server of one's own.
         """
-        if wanted is not None:
-            return wanted
+        if own is not None:
+            return own
         for patch in self._endpoint.patch:
             if patch.template and patch.fits(model):
                 return SERVER if patch.template == SERVER else TEMPLATES.get(patch.template)
@@ -202,16 +202,18 @@ class TextPrompts:
             while len(self._formats) >= limits.GATES:
                 del self._formats[next(iter(self._formats))]
             self._formats[model] = await self._ask()
-        known = self._formats[model]
-        if not known.source:
+        chat_format = self._formats[model]
+        if not chat_format.source:
             return self._fails(model, "the server tells none")
-        tokens = {"bos_token": known.bos, "eos_token": known.eos}
+        tokens = {"bos_token": chat_format.bos, "eos_token": chat_format.eos}
         try:
-            text = await trio.to_thread.run_sync(render_chat, known.source, completion.messages, tokens)
+            text = await trio.to_thread.run_sync(
+                render_chat, chat_format.source, completion.messages, tokens
+            )
         except ChatTemplateError as error:
             return self._fails(model, str(error))
         self._trouble.pop(model, None)
-        return text.removeprefix(known.bos)  # the server puts it there itself
+        return text.removeprefix(chat_format.bos)  # the server puts it there itself
 
     def _fails(self, model: str, why: str) -> str:
         if len(self._trouble) < limits.GATES:

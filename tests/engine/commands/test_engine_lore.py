@@ -11,7 +11,6 @@ import pytest
 import trio
 import trio.testing
 
-from flower.engine.commands import catalogue, registry
 from flower.engine.recall.library import PassageLibrary
 from flower.engine.store.sqlite.database import Database
 from flower.engine.store.transactions import Inline
@@ -124,10 +123,6 @@ async def test_bad_numbers_get_a_sentence(tmp_path: Path, command: str, part: st
     async with remembering_world(tmp_path) as world:
         face = await world.playing()
         assert part in await told(face, command)
-
-
-def test_every_command_of_the_catalogue_is_bound() -> None:
-    assert set(registry.HANDLERS) == {option.name for option in catalogue.OPTIONS}
 
 
 async def test_a_synced_folder_is_lore_across_restarts_until_it_is_let_go(tmp_path: Path) -> None:

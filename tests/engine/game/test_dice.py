@@ -119,12 +119,12 @@ def test_dice_stay_in_range_and_as_many_count_as_were_asked_for(
 ) -> None:
     throw = dice.roll(dice.parse(f"{count}d{sides}{keep}{kept}"), random.Random(count))
     (rolled,) = throw.dice
-    counted = [die.value for die in rolled if die.kept]
+    counted = [die.value for die in rolled if die.counts]
     assert len(rolled) == count
     assert all(1 <= die.value <= sides for die in rolled)
     most = min(kept, count)
     assert len(counted) == (most if keep[0] == "k" else count - most)
-    left_out = [die.value for die in rolled if not die.kept]
+    left_out = [die.value for die in rolled if not die.counts]
     if counted and left_out:
         high = keep in ("kh", "dl")
         assert min(counted) >= max(left_out) if high else max(counted) <= min(left_out)

@@ -171,3 +171,11 @@ def test_a_long_block_is_cut() -> None:
 @given(st.text(max_size=200))
 def test_any_block_is_read_without_harm(block: str) -> None:
     assert msgspec.json.encode(proposals.read(block, Sheet()).sheet)
+
+
+@pytest.mark.parametrize("name", sheet_module.SCENE)
+def test_a_word_of_the_scene_is_put_and_read_by_models(name: str) -> None:
+    sheet, change = put(Sheet(), name, "grey")
+    assert (getattr(sheet, name), dict(rows(sheet))) == ("grey", {name: "grey"})
+    assert name in change
+    assert name in sheet_module.SCENE_IN_PROMPT, "models read what SCENE_IN_PROMPT names"

@@ -8,13 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower.engine.provider import models
+from flower.engine.provider import models, services
 from flower.engine.provider.base import ModelInfo
 from flower.engine.provider.endpoint import KINDS, Endpoint, is_loopback, is_private, normal_url
 from flower.engine.provider.models import Listed, locate, per_million, read_models
 from flower.engine.provider.setup import read_setup
+from flower.engine.provider.text_prompts import SERVER
+from flower.engine.provider.text_prompts import TEMPLATES as WRITTEN
 from flower.errors import ConfigError, ProviderError
-from flower.settings.config import Config, ProviderConfig, parse
+from flower.settings.config import PROVIDER_KINDS, TEMPLATES, Config, ProviderConfig, parse
 
 URLS = [
     ("compatible", "127.0.0.1:8080", "http://127.0.0.1:8080/v1"),
@@ -399,3 +401,15 @@ def test_the_kinds_of_the_settings_are_the_kinds_there_are() -> None:
     assert set(PROVIDER_KINDS) == set(KINDS)
     assert isinstance(ProviderConfig("a", "openai"), ProviderConfig)
     assert read_setup(Config(), {}, Path("/")).configured == ()
+
+
+def test_a_kind_that_settings_may_name_has_a_row_and_a_family_that_builds() -> None:
+    assert set(PROVIDER_KINDS) == set(KINDS), "settings/config.py and engine/provider/endpoint.py"
+    for kind in KINDS:
+        assert callable(services.load(kind).build), f"the module of {KINDS[kind].family} in services/"
+    page = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text()
+    assert all(f"`{kind}`" in page for kind in KINDS), "the row of `kind` in docs/configuration.md"
+
+
+def test_a_template_that_settings_may_name_is_there() -> None:
+    assert set(TEMPLATES) == {*WRITTEN, SERVER}

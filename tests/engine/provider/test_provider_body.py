@@ -11,10 +11,11 @@ import trio
 
 from flower.engine.provider.base import Finish, Piece, Text
 from flower.engine.provider.endpoint import Endpoint
-from flower.engine.provider.http.client import Edge
+from flower.engine.provider.http.client import HttpClient
 from flower.engine.provider.http.response import DirectBody, LongWayBody, body_of
 from flower.engine.provider.retry import Stream
-from flower.engine.provider.services.openai import OpenAIProvider, bearer
+from flower.engine.provider.services.openai import OpenAIProvider
+from flower.engine.provider.services.remote import bearer
 from flower.errors import ProviderError
 from tests.bench.many_stories import HEAD, delta, part, read_request
 from tests.provider_world import Body, completion, text_of
@@ -51,7 +52,7 @@ async def provider_of(server: Server) -> AsyncIterator[OpenAIProvider]:
         nursery.start_soon(trio.serve_listeners, server.handle, [listener])
         url = f"http://127.0.0.1:{listener.socket.getsockname()[1]}/v1"
         endpoint = Endpoint("acme", "compatible", url)
-        provider = OpenAIProvider(endpoint, Edge(endpoint, bearer))
+        provider = OpenAIProvider(endpoint, HttpClient(endpoint, bearer))
         yield provider
         await provider.aclose()
         nursery.cancel_scope.cancel()

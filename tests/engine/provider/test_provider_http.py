@@ -14,8 +14,9 @@ from trio.testing import MockClock
 from flower import limits
 from flower.engine.provider.base import Finish, Piece, Provider
 from flower.engine.provider.endpoint import Endpoint
-from flower.engine.provider.http.client import Edge
-from flower.engine.provider.services.openai import OpenAIProvider, bearer
+from flower.engine.provider.http.client import HttpClient
+from flower.engine.provider.services.openai import OpenAIProvider
+from flower.engine.provider.services.remote import bearer
 from flower.errors import ProviderError
 from tests.provider_world import (
     FAMILIES,
@@ -318,7 +319,7 @@ async def test_a_full_pool_gets_a_fresh_client() -> None:
     with pytest.raises(ProviderError):
         async with provider.open(completion()):
             pass
-    assert provider._edge._client is None, "the next request makes a new one"
+    assert provider._http._client is None, "the next request makes a new one"
     pieces, error = await play(provider)
     assert error is None
     assert text_of(pieces) == STORY
@@ -389,7 +390,7 @@ async def test_real_sockets_slow_words_and_stop() -> None:
         (listener,) = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
         port = listener.socket.getsockname()[1]
         endpoint = Endpoint("acme", "compatible", f"http://127.0.0.1:{port}/v1")
-        provider = OpenAIProvider(endpoint, Edge(endpoint, bearer))
+        provider = OpenAIProvider(endpoint, HttpClient(endpoint, bearer))
         with trio.fail_after(5):
             async with provider.open(completion()) as stream:
                 async for piece in stream:

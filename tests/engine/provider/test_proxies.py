@@ -9,9 +9,10 @@ import pytest
 
 from flower.engine.provider.base import Completion
 from flower.engine.provider.endpoint import Endpoint
-from flower.engine.provider.http.client import Edge
+from flower.engine.provider.http.client import HttpClient
 from flower.engine.provider.http.proxies import certificates, proxy_for
-from flower.engine.provider.services.openai import OpenAIProvider, bearer
+from flower.engine.provider.services.openai import OpenAIProvider
+from flower.engine.provider.services.remote import bearer
 from flower.errors import ProviderError
 from tests.provider_world import completion
 
@@ -119,7 +120,7 @@ async def test_a_far_model_says_it_and_a_near_one_works() -> None:
     asked: Completion = completion()
     for url, word in ((FAR, "ALL_PROXY"), ("http://127.0.0.1:9/v1", "no server at")):
         endpoint = Endpoint("acme", "compatible", url)
-        provider = OpenAIProvider(endpoint, Edge(endpoint, bearer, environ=environ))
+        provider = OpenAIProvider(endpoint, HttpClient(endpoint, bearer, environ=environ))
         with pytest.raises(ProviderError, match=word):
             async with provider.open(asked):
                 pytest.fail("nobody is there")

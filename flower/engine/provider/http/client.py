@@ -40,7 +40,7 @@ from flower.errors import ProviderError
 Auth = Callable[[str], dict[str, str]]
 
 
-class Edge:
+class HttpClient:
     """Connections to one endpoint.
 
     ``auth`` makes the headers that carry the key. ``transport`` replaces the network in tests;
@@ -144,7 +144,7 @@ class Edge:
         return response
 
     async def aclose(self) -> None:
-        """Closes all connections. The edge can be used again afterwards."""
+        """Closes all connections. The client can be used again afterwards."""
         clients = [*self._retired, self._client]
         self._client = None
         self._retired.clear()

@@ -91,38 +91,38 @@ class Cleaner:
 
     def take(self, items: list[Item]) -> list[Item]:
         """Returns the items with their text cleaned."""
-        found: list[Item] = []
+        cleaned: list[Item] = []
         for item in items:
             if type(item) is Text:
-                found += self._told(self._reader.feed(self._text.feed(item.text)))
+                cleaned += self._pieces_of(self._reader.feed(self._text.feed(item.text)))
             elif type(item) is Reasoning:
                 if not self.begun:
                     self._reader.thinks_apart()
                 text = self._thought.feed(item.text)
-                found += [Reasoning(text)] if text else []
+                cleaned += [Reasoning(text)] if text else []
             else:
-                found.append(item)
-        return found
+                cleaned.append(item)
+        return cleaned
 
     def end(self, *, complete: bool) -> list[Item]:
         """Returns what was held back."""
-        items = self._told(self._reader.feed(self._text.end()))
-        items += self._told(self._reader.end(complete=complete))
+        items = self._pieces_of(self._reader.feed(self._text.end()))
+        items += self._pieces_of(self._reader.end(complete=complete))
         rest = self._player.end()
         return [*items, Text(rest)] if rest else items
 
-    def _told(self, pieces: Sequence[Piece]) -> list[Item]:
-        found: list[Item] = []
+    def _pieces_of(self, pieces: Sequence[Piece]) -> list[Item]:
+        items: list[Item] = []
         for piece in pieces:
             if isinstance(piece, Text):
                 text = self._player.feed(piece.text)
-                found += [Text(text)] if text else []
+                items += [Text(text)] if text else []
             else:
                 if not isinstance(piece, Reasoning):
                     self._player = LineStop(self._names, self._marks)  # what it has seen was no story
-                found.append(piece)
-        self.begun = self.begun or bool(found)
-        return found
+                items.append(piece)
+        self.begun = self.begun or bool(items)
+        return items
 
 
 class Interpreter:

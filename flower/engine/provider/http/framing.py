@@ -63,7 +63,7 @@ class Mender:
         return _whole_characters(text[: cut.start()] if cut else text)
 
     def end(self) -> str:
-        """Returns what stands for the half that never came."""
+        """Returns the replacement of the half that never came."""
         held, self._held = self._held, ""
         return REPLACEMENT if held else ""
 
@@ -268,44 +268,44 @@ class SseDecoder:
         self._dispatch(events)
         return events
 
-    def _take(self, line: bytes, found: list[ServerEvent | Comment]) -> None:
+    def _take(self, line: bytes, events: list[ServerEvent | Comment]) -> None:
         if self._at_start:
             line = line.removeprefix(_BOM)
             self._at_start = False
         if self._too_long:
             return
         if not line:
-            self._dispatch(found)
+            self._dispatch(events)
             return
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if self._data and field in _BEGINNING and _is_document(self._data):
             self._crowded = True
-            self._dispatch(found)
+            self._dispatch(events)
         if field == b"data":
-            self._add(value, found)
+            self._add(value, events)
         elif field == b"event":
             self._name = value.decode("utf-8", "replace").strip()
         elif field == b"error":
-            self._dispatch(found)
-            found.append(ServerEvent(value, "error"))
+            self._dispatch(events)
+            events.append(ServerEvent(value, "error"))
         elif line.startswith(b"{"):
-            self._dispatch(found)
-            found.append(ServerEvent(line))
+            self._dispatch(events)
+            events.append(ServerEvent(line))
         elif not field:
-            found.append(Comment(value.decode("utf-8", "replace")))
+            events.append(Comment(value.decode("utf-8", "replace")))
 
-    def _add(self, value: bytes, found: list[ServerEvent | Comment]) -> None:
+    def _add(self, value: bytes, events: list[ServerEvent | Comment]) -> None:
         self._data.append(value)
         self._data_bytes += len(value)
         self._too_long = self._data_bytes > self._max_event_bytes
         if self._crowded and not self._too_long and _is_document(self._data):
-            self._dispatch(found)
+            self._dispatch(events)
 
-    def _dispatch(self, found: list[ServerEvent | Comment]) -> None:
+    def _dispatch(self, events: list[ServerEvent | Comment]) -> None:
         if self._data and not self._too_long:
             data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
-            found.append(ServerEvent(data, self._name))
+            events.append(ServerEvent(data, self._name))
         self._data.clear()
         self._data_bytes = 0
         self._name = ""

@@ -63,7 +63,7 @@ def _checked(variable: str, value: str) -> str:
         )
     scheme = parts.scheme.lower()
     if scheme not in SCHEMES:
-        kinds = ", ".join(f"{known}://" for known in SCHEMES)
+        kinds = ", ".join(f"{scheme_name}://" for scheme_name in SCHEMES)
         raise _unusable(
             variable, f"begins with {scheme}://, which is no kind of proxy known here ({kinds})"
         )
@@ -102,9 +102,9 @@ def _names(item: str, host: str, port: int) -> bool:
         except ValueError:
             return False
         return address is not None and address.version == network.version and address in network
-    name, colon, wanted = item.rpartition(":")
-    if colon and wanted.isdecimal() and name:
-        return int(wanted) == port and _names(name, host, port)
+    name, colon, digits = item.rpartition(":")
+    if colon and digits.isdecimal() and name:
+        return int(digits) == port and _names(name, host, port)
     domain = item.removeprefix("*").removeprefix(".").rstrip(".")
     return bool(domain) and (host == domain or host.endswith(f".{domain}"))
 

@@ -207,8 +207,8 @@ def _forget(part: Path, mark: Path) -> None:
     mark.unlink(missing_ok=True)
 
 
-def _check_digest(digest: str, wanted: str, name: str) -> None:
-    if wanted and digest != wanted.lower():
+def _check_digest(digest: str, sha256: str, name: str) -> None:
+    if sha256 and digest != sha256.lower():
         raise _wrong(f"{name} has the SHA-256 {digest}, not the one given; it is not taken")
 
 

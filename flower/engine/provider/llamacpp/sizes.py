@@ -48,7 +48,7 @@ SIZES = (
 
 
 class Measured(Struct, frozen=True):
-    """A model from a file that has told something here: its bytes and its tokens a second."""
+    """A model from a file that has written something here: its bytes and its tokens a second."""
 
     name: str
     size_bytes: int
@@ -85,11 +85,11 @@ def advice(memory_bytes: int, cores: int, measured: Sequence[Measured]) -> str:
         f" about {one.tokens_per_second * 0.75:.0f} words."
         for one in measured
     ]
-    found = sizes_for(memory_bytes)
-    if not found:
+    fits = sizes_for(memory_bytes)
+    if not fits:
         return "\n".join([*lines, "No model fits beside the rest; the offline narrator needs none."])
     lines.append("These fit (size in billions of weights, quantisation, file):")
-    for size, quantisation in found:
+    for size, quantisation in fits:
         weights = file_bytes(size, quantisation)
         speed = _speed(weights, measured)
         lines.append(

@@ -22,7 +22,7 @@ from flower.engine.provider.base import (
     Text,
 )
 from flower.engine.provider.endpoint import KINDS, Endpoint, not_sent, patched, wanted_params, without
-from flower.engine.provider.http.client import Edge
+from flower.engine.provider.http.client import HttpClient
 from flower.engine.provider.http.decode import Item
 from flower.engine.provider.http.framing import SseDecoder, count, mapping, rows, string
 from flower.engine.provider.http.response import Call
@@ -170,17 +170,17 @@ def _words(block: dict[str, Any]) -> list[Item]:
 def read_models(payload: object) -> tuple[ModelInfo, ...]:
     """Returns the models of a ``GET /models`` answer. The API gives no prices."""
     rows = payload.get("data") if isinstance(payload, dict) else None
-    found = []
+    models = []
     for row in (rows if isinstance(rows, list) else ())[: limits.CATALOGUE_MODELS]:
         if isinstance(row, dict) and isinstance(row.get("id"), str):
             context = row.get("max_input_tokens")
-            known = known_model(row["id"]).context_tokens
-            tokens = context if isinstance(context, int) and context > 0 else known
-            found.append(ModelInfo(row["id"], str(row.get("display_name") or row["id"]), tokens))
-    return tuple(found)
+            context_tokens = known_model(row["id"]).context_tokens
+            tokens = context if isinstance(context, int) and context > 0 else context_tokens
+            models.append(ModelInfo(row["id"], str(row.get("display_name") or row["id"]), tokens))
+    return tuple(models)
 
 
-# --- the edge -----------------------------------------------------------------------------------
+# --- over HTTP -----------------------------------------------------------------------------------
 
 
 def api_headers(key: str) -> dict[str, str]:
@@ -188,16 +188,21 @@ def api_headers(key: str) -> dict[str, str]:
     return {"x-api-key": key, "anthropic-version": _VERSION}
 
 
+def build(endpoint: Endpoint) -> AnthropicProvider:
+    """Returns the provider of an endpoint of this family."""
+    return AnthropicProvider(endpoint, HttpClient(endpoint, api_headers))
+
+
 class AnthropicProvider(RemoteProvider):
     """A provider over the Messages API."""
 
-    def __init__(self, endpoint: Endpoint, edge: Edge) -> None:
-        super().__init__(endpoint, edge, needed=("max_tokens",))
+    def __init__(self, endpoint: Endpoint, http: HttpClient) -> None:
+        super().__init__(endpoint, http, needed=("max_tokens",))
 
     async def _prepared(self, completion: Completion) -> Call:
         body = build_body(completion, self._endpoint, self._refusals.of(completion.model))
         # "prefill" is what a refusal of a trailing assistant turn is remembered as.
-        origin = self._edge.origin(completion.model, {**body, "prefill": True})
+        origin = self._http.origin(completion.model, {**body, "prefill": True})
         reader = self._interpreter(SseDecoder(), MessageStream(), origin, completion)
         return Call("/messages", body, origin, reader, self._learned(completion.model))
 
@@ -212,4 +217,4 @@ class AnthropicProvider(RemoteProvider):
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """Returns the models on offer; raises ``ProviderError``."""
-        return read_models(await self._edge.get_json("/models?limit=1000"))
+        return read_models(await self._http.get_json("/models?limit=1000"))

@@ -22,6 +22,7 @@ from flower.engine.provider.base import (
     Text,
 )
 from flower.engine.provider.endpoint import KINDS, Endpoint, not_sent, patched, wanted_params, without
+from flower.engine.provider.http.client import HttpClient
 from flower.engine.provider.http.decode import Item
 from flower.engine.provider.http.framing import SseDecoder, count, mapping, rows, string
 from flower.engine.provider.http.response import Call
@@ -155,8 +156,8 @@ def _block_detail(feedback: dict[str, Any]) -> str:
         for rating in map(mapping, rows(ratings))
         if rating.get("blocked")
     ]
-    said = feedback.get("blockReasonMessage") or feedback["blockReason"]
-    return f"{said}: {', '.join(causes)}" if causes else str(said)
+    words = feedback.get("blockReasonMessage") or feedback["blockReason"]
+    return f"{words}: {', '.join(causes)}" if causes else str(words)
 
 
 def _spent(usage: dict[str, Any]) -> Spent:
@@ -173,7 +174,7 @@ def _spent(usage: dict[str, Any]) -> Spent:
 def read_models(payload: object) -> tuple[ModelInfo, ...]:
     """Returns the models of a ``GET /models`` answer that can narrate. The API gives no prices."""
     rows = payload.get("models") if isinstance(payload, dict) else None
-    found: list[ModelInfo] = []
+    models: list[ModelInfo] = []
     for row in rows if isinstance(rows, list) else ():
         if not isinstance(row, dict) or "generateContent" not in (
             row.get("supportedGenerationMethods") or ()
@@ -181,23 +182,28 @@ def read_models(payload: object) -> tuple[ModelInfo, ...]:
             continue
         model = str(row.get("name", "")).removeprefix("models/")
         context = row.get("inputTokenLimit")
-        if model and len(found) < limits.CATALOGUE_MODELS:
-            found.append(
+        if model and len(models) < limits.CATALOGUE_MODELS:
+            models.append(
                 ModelInfo(
                     model,
                     str(row.get("displayName") or model),
                     context if isinstance(context, int) else 0,
                 )
             )
-    return tuple(found)
+    return tuple(models)
 
 
-# --- the edge -----------------------------------------------------------------------------------
+# --- over HTTP -----------------------------------------------------------------------------------
 
 
 def api_key(key: str) -> dict[str, str]:
     """Returns the header that carries a key; in the address it would end up in logs."""
     return {"x-goog-api-key": key} if key else {}
+
+
+def build(endpoint: Endpoint) -> GeminiProvider:
+    """Returns the provider of an endpoint of this family."""
+    return GeminiProvider(endpoint, HttpClient(endpoint, api_key))
 
 
 class GeminiProvider(RemoteProvider):
@@ -206,7 +212,7 @@ class GeminiProvider(RemoteProvider):
     async def _prepared(self, completion: Completion) -> Call:
         model = _path_name(completion.model)
         body = build_body(completion, self._endpoint, self._refusals.of(completion.model))
-        origin = self._edge.origin(model, body)
+        origin = self._http.origin(model, body)
         path = f"/models/{model}:streamGenerateContent?alt=sse"
         reader = self._interpreter(SseDecoder(), GenerateStream(), origin, completion)
         return Call(path, body, origin, reader, self._learned(completion.model))
@@ -222,7 +228,7 @@ class GeminiProvider(RemoteProvider):
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """Returns the models on offer; raises ``ProviderError``."""
-        return read_models(await self._edge.get_json("/models?pageSize=1000"))
+        return read_models(await self._http.get_json("/models?pageSize=1000"))
 
 
 def _path_name(model: str) -> str:

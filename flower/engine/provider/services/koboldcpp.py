@@ -12,11 +12,13 @@ from typing import Any
 import msgspec
 
 from flower.engine.provider.base import Completion, ModelInfo, Template
+from flower.engine.provider.endpoint import Endpoint
+from flower.engine.provider.http.client import HttpClient
 from flower.engine.provider.http.framing import SseDecoder
 from flower.engine.provider.http.response import Call
 from flower.engine.provider.services.openai import ChatStream, read_props
 from flower.engine.provider.services.openai_dialects import Flavour, build_body, can_prefill, left_out
-from flower.engine.provider.services.remote import RemoteProvider
+from flower.engine.provider.services.remote import RemoteProvider, bearer
 from flower.engine.provider.text_prompts import ChatFormat
 from flower.errors import ProviderError
 
@@ -34,6 +36,11 @@ FLAVOUR = Flavour(
 )
 
 
+def build(endpoint: Endpoint) -> KoboldCppProvider:
+    """Returns the provider of an endpoint of this family."""
+    return KoboldCppProvider(endpoint, HttpClient(endpoint, bearer))
+
+
 class KoboldCppProvider(RemoteProvider):
     """A provider over a KoboldCpp server, which holds one model."""
 
@@ -42,7 +49,7 @@ class KoboldCppProvider(RemoteProvider):
         body = build_body(named, self._endpoint, FLAVOUR, self._refusals.of(completion.model))
         text = await self._texts.body(body, named)
         body = body if text is None else text
-        origin = self._edge.origin(named.model, body)
+        origin = self._http.origin(named.model, body)
         return Call(
             "/v1/chat/completions" if text is None else "/v1/completions",
             body,
@@ -63,23 +70,23 @@ class KoboldCppProvider(RemoteProvider):
     async def _chat_format(self) -> ChatFormat:
         """Newer ones tell it where llama.cpp does."""
         try:
-            return read_props(await self._edge.get_json("/props"))
+            return read_props(await self._http.get_json("/props"))
         except ProviderError:
             return ChatFormat()
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """Returns the loaded model; raises ``ProviderError``."""
-        model = _text(await self._edge.get_json("/api/v1/model"), "result").removeprefix("koboldcpp/")
+        model = _text(await self._http.get_json("/api/v1/model"), "result").removeprefix("koboldcpp/")
         if not model or model == "inactive":
             return ()
-        context = await self._edge.get_json("/api/extra/true_max_context_length")
+        context = await self._http.get_json("/api/extra/true_max_context_length")
         tokens = context.get("value") if isinstance(context, dict) else 0
         return (ModelInfo(model, model, tokens if isinstance(tokens, int) else 0, 0.0, 0.0),)
 
     async def count_tokens(self, text: str) -> int | None:
         """Returns the exact count of the loaded model's tokenizer."""
         try:
-            answer = await self._edge.post_json("/api/extra/tokencount", {"prompt": text})
+            answer = await self._http.post_json("/api/extra/tokencount", {"prompt": text})
         except ProviderError:
             return None  # an estimate will do
         value = answer.get("value") if isinstance(answer, dict) else None

@@ -15,10 +15,11 @@ import msgspec
 from flower import limits
 from flower.engine.provider.base import Completion, Finish, ModelInfo, Reasoning, Spent, Template, Text
 from flower.engine.provider.endpoint import Endpoint, not_sent, patched, wanted_params, without
+from flower.engine.provider.http.client import HttpClient
 from flower.engine.provider.http.decode import Item
 from flower.engine.provider.http.framing import NdjsonDecoder, count, mapping, string
 from flower.engine.provider.http.response import Call
-from flower.engine.provider.services.remote import RemoteProvider, ending_with_user
+from flower.engine.provider.services.remote import RemoteProvider, bearer, ending_with_user
 from flower.errors import ProviderError
 
 _OPTIONS = frozenset(
@@ -113,7 +114,12 @@ class ChatLines:
         return [Finish("length" if self._reason == "length" else "done")]
 
 
-# --- the edge -----------------------------------------------------------------------------------
+# --- over HTTP -----------------------------------------------------------------------------------
+
+
+def build(endpoint: Endpoint) -> OllamaProvider:
+    """Returns the provider of an endpoint of this family."""
+    return OllamaProvider(endpoint, HttpClient(endpoint, bearer))
 
 
 class OllamaProvider(RemoteProvider):
@@ -124,7 +130,7 @@ class OllamaProvider(RemoteProvider):
         model = completion.model or await self._first()
         named = msgspec.structs.replace(completion, model=model)
         body = build_body(named, self._endpoint, self._refusals.of(model))
-        origin = self._edge.origin(model, body)
+        origin = self._http.origin(model, body)
         return Call(
             "/api/chat",
             body,
@@ -144,35 +150,35 @@ class OllamaProvider(RemoteProvider):
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """Returns the models that are pulled, with the context they were trained for."""
-        payload = await self._edge.get_json("/api/tags")
+        payload = await self._http.get_json("/api/tags")
         rows = payload.get("models") if isinstance(payload, dict) else None
-        found: list[ModelInfo] = []
+        listed: list[ModelInfo] = []
         for row in rows if isinstance(rows, list) else ():
             name = row.get("model") or row.get("name") if isinstance(row, dict) else None
             if isinstance(name, str) and name:
-                shown = len(found) < limits.OLLAMA_SHOWN_MODELS
-                details = await self._show(name) if shown else None
+                asks = len(listed) < limits.OLLAMA_SHOWN_MODELS
+                details = await self._show(name) if asks else None
                 if details is not None and not details[1]:
                     continue
-                found.append(ModelInfo(name, name, details[0] if details else 0, 0.0, 0.0))
-        return tuple(found)
+                listed.append(ModelInfo(name, name, details[0] if details else 0, 0.0, 0.0))
+        return tuple(listed)
 
     async def _show(self, name: str) -> tuple[int, bool] | None:
         """Returns context length and whether the model can chat; None if Ollama does not tell."""
         try:
-            payload = await self._edge.post_json("/api/show", {"model": name})
+            payload = await self._http.post_json("/api/show", {"model": name})
         except ProviderError:
             return None  # a damaged model must not hide the others
         return read_show(payload)
 
     async def _first(self) -> str:
-        found = await self.models()
-        if not found:
+        listed = await self.models()
+        if not listed:
             raise ProviderError(
                 "model_not_found",
                 f"{self.name} has no model yet; fetch one, for example with `ollama pull gemma3`.",
             )
-        return found[0].id
+        return listed[0].id
 
 
 def read_show(payload: object) -> tuple[int, bool]:

@@ -2,7 +2,7 @@
 
 Reads the chunks of OpenAI, OpenRouter, DeepSeek, Groq, Mistral, LM Studio, vLLM, llama.cpp's ``/v1``
 and any other compatible server; ``flavours`` knows how their requests differ. Pure up to the last
-class, which sends requests through ``Edge``. Shapes: OpenAI API reference, chat completion chunks;
+class, which sends requests through ``HttpClient``. Shapes: OpenAI API reference, chat completion chunks;
 llama.cpp tools/server/README.md for ``return_progress`` and ``timings``.
 """
 
@@ -28,7 +28,7 @@ from flower.engine.provider.base import (
 from flower.engine.provider.endpoint import Endpoint
 from flower.engine.provider.error_body import clean
 from flower.engine.provider.errors import Origin, from_payload
-from flower.engine.provider.http.client import Edge
+from flower.engine.provider.http.client import HttpClient
 from flower.engine.provider.http.decode import Item
 from flower.engine.provider.http.framing import SseDecoder, amount, count, mapping, rows, string
 from flower.engine.provider.http.response import Call
@@ -42,7 +42,7 @@ from flower.engine.provider.services.openai_dialects import (
     flavour_of,
     left_out,
 )
-from flower.engine.provider.services.remote import RemoteProvider
+from flower.engine.provider.services.remote import RemoteProvider, bearer
 from flower.engine.provider.text_prompts import ChatFormat
 from flower.errors import ProviderError
 
@@ -196,19 +196,19 @@ def read_props(payload: object) -> ChatFormat:
     )
 
 
-# --- the edge -----------------------------------------------------------------------------------
+# --- over HTTP -----------------------------------------------------------------------------------
 
 
-def bearer(key: str) -> dict[str, str]:
-    """Returns the header that carries a key."""
-    return {"Authorization": f"Bearer {key}"} if key else {}
+def build(endpoint: Endpoint) -> OpenAIProvider:
+    """Returns the provider of an endpoint of this family."""
+    return OpenAIProvider(endpoint, HttpClient(endpoint, bearer))
 
 
 class OpenAIProvider(RemoteProvider):
     """A provider over one OpenAI-compatible endpoint."""
 
-    def __init__(self, endpoint: Endpoint, edge: Edge) -> None:
-        super().__init__(endpoint, edge)
+    def __init__(self, endpoint: Endpoint, http: HttpClient) -> None:
+        super().__init__(endpoint, http)
         self._first_model = ""
         self._tokens_of: dict[str, tuple[int, ...]] = {}  # of banned words
 
@@ -223,7 +223,7 @@ class OpenAIProvider(RemoteProvider):
         text = await self._texts.body(body, named)
         body = body if text is None else text
         # "prefill" is what a refusal of a last message that is the assistant's is remembered as.
-        origin = self._edge.origin(model, {**body, PREFILL: True})
+        origin = self._http.origin(model, {**body, PREFILL: True})
         return Call(
             "/chat/completions" if text is None else "/completions",
             body,
@@ -243,7 +243,7 @@ class OpenAIProvider(RemoteProvider):
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """Returns the models on offer; raises ``ProviderError``."""
-        payload = await self._edge.get_json("/models")
+        payload = await self._http.get_json("/models")
         return read_models(payload, self._endpoint.kind)
 
     async def count_tokens(self, text: str) -> int | None:
@@ -252,7 +252,7 @@ class OpenAIProvider(RemoteProvider):
             return None
         root = self._endpoint.base_url.removesuffix("/v1")
         try:
-            payload = await self._edge.post_json("/tokenize", {"content": text}, base_url=root)
+            payload = await self._http.post_json("/tokenize", {"content": text}, base_url=root)
         except ProviderError:
             return None  # an estimate will do
         tokens = payload.get("tokens") if isinstance(payload, dict) else None
@@ -267,22 +267,22 @@ class OpenAIProvider(RemoteProvider):
         """llama.cpp tells it beside its settings, tabbyAPI beside its model."""
         root = self._endpoint.base_url.removesuffix("/v1")
         if self._flavour() is FLAVOURS["llamacpp"]:
-            return read_props(await self._edge.get_json("/props", base_url=root))
+            return read_props(await self._http.get_json("/props", base_url=root))
         if self._flavour() is FLAVOURS["tabbyapi"]:
-            answer = mapping(await self._edge.get_json("/model"))
+            answer = mapping(await self._http.get_json("/model"))
             return ChatFormat(string(mapping(answer.get("parameters")).get("prompt_template_content")))
         return ChatFormat()
 
     async def _banned_tokens(self, phrases: Sequence[str]) -> list[list[object]]:
         """Returns the tokens that are banned words as a whole; longer phrases are watched for as they come."""
-        found: list[list[object]] = []
+        pairs: list[list[object]] = []
         for phrase in phrases:
             if phrase not in self._tokens_of:
                 while len(self._tokens_of) >= BANNED_KEPT:
                     del self._tokens_of[next(iter(self._tokens_of))]
                 self._tokens_of[phrase] = await self._whole_tokens(phrase)
-            found += [[token, False] for token in self._tokens_of[phrase]]
-        return found
+            pairs += [[token, False] for token in self._tokens_of[phrase]]
+        return pairs
 
     async def _whole_tokens(self, word: str) -> tuple[int, ...]:
         if len(word) < BANNED_LETTERS or not word.isalpha():
@@ -292,12 +292,12 @@ class OpenAIProvider(RemoteProvider):
         for spelled in dict.fromkeys((word, word.capitalize())):
             for text in (spelled, f" {spelled}"):
                 try:
-                    answer = await self._edge.post_json("/tokenize", {"content": text}, base_url=root)
+                    answer = await self._http.post_json("/tokenize", {"content": text}, base_url=root)
                 except ProviderError:
                     return ()
-                found = mapping(answer).get("tokens")
-                if isinstance(found, list) and len(found) == 1 and isinstance(found[0], int):
-                    tokens.append(found[0])
+                ids = mapping(answer).get("tokens")
+                if isinstance(ids, list) and len(ids) == 1 and isinstance(ids[0], int):
+                    tokens.append(ids[0])
         return tuple(dict.fromkeys(tokens))
 
     async def _places(self) -> int | None:
@@ -305,19 +305,19 @@ class OpenAIProvider(RemoteProvider):
         if self._flavour() is not FLAVOURS["llamacpp"]:
             return None
         root = self._endpoint.base_url.removesuffix("/v1")
-        payload = await self._edge.get_json("/props", base_url=root)
+        payload = await self._http.get_json("/props", base_url=root)
         return count(mapping(payload).get("total_slots")) or None
 
     def _flavour(self) -> Flavour:
-        return flavour_of(self._endpoint.kind, self._edge.server)
+        return flavour_of(self._endpoint.kind, self._http.server)
 
     async def _first(self) -> str:
         if not self._first_model:
-            found = await self.models()
-            if not found:
+            listed = await self.models()
+            if not listed:
                 raise ProviderError(
                     "model_not_found",
                     f"{self.name} offers no model; load one there, or choose another with /model.",
                 )
-            self._first_model = found[0].id
+            self._first_model = listed[0].id
         return self._first_model

@@ -28,7 +28,7 @@ class Flavour(Struct, frozen=True):
     session_field: str = ""
     body: Mapping[str, Any] = {}
     quiet: Mapping[str, Any] = {}  # fields that tell a model not to think
-    bans_tokens: bool = False  # it says which tokens a word is, and can be told not to write them
+    bans_tokens: bool = False  # it says which tokens a word is, and can be kept from writing them
     prefill: Mapping[str, Any] | None = (
         None  # lets a last message of the assistant go on; None: it cannot
     )
@@ -162,6 +162,6 @@ def left_out(
     completion: Completion, endpoint: Endpoint, flavour: Flavour, refused: Collection[str]
 ) -> tuple[str, ...]:
     """Returns the names of the wanted parameters that this endpoint does not get."""
-    wanted = wanted_params(completion, endpoint)
+    params = wanted_params(completion, endpoint)
     body = build_body(completion, endpoint, flavour, refused)
-    return tuple(name for name in wanted if flavour.renamed.get(name, name) not in body)
+    return tuple(name for name in params if flavour.renamed.get(name, name) not in body)

@@ -14,19 +14,24 @@ from flower.engine.provider.base import ChatMessage, Completion, Template
 from flower.engine.provider.endpoint import Endpoint, Refusals
 from flower.engine.provider.errors import Origin
 from flower.engine.provider.gate import Gate
-from flower.engine.provider.http.client import Edge
+from flower.engine.provider.http.client import HttpClient
 from flower.engine.provider.http.decode import Dialect, Interpreter
 from flower.engine.provider.http.framing import NdjsonDecoder, SseDecoder
 from flower.engine.provider.http.response import Call, PieceStream
 from flower.engine.provider.text_prompts import ChatFormat, TextPrompts
 
 
+def bearer(key: str) -> dict[str, str]:
+    """Returns the header that carries a key."""
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
 class RemoteProvider(ABC):
     """The part of a ``Provider`` that is the same for every API; ``needed`` fields are always sent."""
 
-    def __init__(self, endpoint: Endpoint, edge: Edge, *, needed: Collection[str] = ()) -> None:
+    def __init__(self, endpoint: Endpoint, http: HttpClient, *, needed: Collection[str] = ()) -> None:
         self._endpoint = endpoint
-        self._edge = edge
+        self._http = http
         self._refusals = Refusals(needed)
         self._seen_thinking: set[str] = set()
         self._texts = TextPrompts(endpoint, self._chat_format)
@@ -41,7 +46,7 @@ class RemoteProvider(ABC):
 
     def open(self, completion: Completion) -> PieceStream:
         """Returns the stream of one completion; the call is made when it is entered."""
-        return self._edge.stream(lambda: self._prepared(completion))
+        return self._http.stream(lambda: self._prepared(completion))
 
     @abstractmethod
     async def _prepared(self, completion: Completion) -> Call:
@@ -119,7 +124,7 @@ class RemoteProvider(ABC):
 
     async def aclose(self) -> None:
         """Closes the connections."""
-        await self._edge.aclose()
+        await self._http.aclose()
 
 
 # --- Shapes that stricter APIs want: the system text apart, user and assistant in turns, the user first and last.
