@@ -20,8 +20,9 @@ import trio
 from msgspec.structs import replace
 
 from flower.engine.admin.maintenance import keep_running
-from flower.engine.assets import SHIPPED, Assets, load_assets
-from flower.engine.character_list import written_of
+from flower.engine.assets.kinds import Assets
+from flower.engine.assets.loader import SHIPPED, load_assets
+from flower.engine.assets.shelves import written_of
 from flower.engine.folder_events import FolderEvents
 from flower.engine.logs import configure_logging
 from flower.engine.prompt.turn_input import Services

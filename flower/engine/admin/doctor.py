@@ -23,7 +23,7 @@ from msgspec import Struct
 import flower
 from flower import launch, limits
 from flower.engine.admin import backup, board
-from flower.engine.assets import SHIPPED, load_assets
+from flower.engine.assets.loader import SHIPPED, load_assets
 from flower.engine.provider.llamacpp import gguf
 from flower.engine.provider.setup import read_setup
 from flower.engine.recall import embedding_models

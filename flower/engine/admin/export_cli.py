@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from flower.engine.assets import SHIPPED, load_assets
-from flower.engine.character_list import briefs
+from flower.engine.assets.loader import SHIPPED, load_assets
+from flower.engine.assets.shelves import briefs
 from flower.engine.commands.lookup import closest
 from flower.engine.export import library_archive, library_files, settings_files
 from flower.engine.export.files import names_of, read_story, write, write_bytes, write_named

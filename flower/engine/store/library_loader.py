@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from flower.engine.assets import Character
+from flower.engine.assets.kinds import Character
 from flower.engine.store import stories
 from flower.engine.store.copying import columns, counted, go_on_counting
 from flower.engine.store.library_rows import NUMBERED, PACKED, Row

@@ -31,7 +31,9 @@ class MessageHit(Struct, frozen=True):
     excerpt: str
 
 
-def search(db: Connection, words: str, most: int = SEARCH_RESULTS, *, user: int = 0) -> list[MessageHit]:
+def search(
+    db: Connection, words: str, most: int = SEARCH_RESULTS, *, user: int = 0
+) -> list[MessageHit]:
     """Returns the messages ``user`` may see that hold all of ``words``, the best first; every branch, no trash.
 
     Words that very many messages hold make none of them better; without any other the newest come first.

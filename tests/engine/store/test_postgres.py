@@ -15,7 +15,7 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from flower.engine.assets import Character, Rule
+from flower.engine.assets.kinds import Character, Rule
 from flower.engine.store import (
     characters,
     originals,
