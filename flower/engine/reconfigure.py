@@ -19,7 +19,6 @@ from typing import NoReturn
 import trio
 from msgspec.structs import replace
 
-from flower.engine.admin.maintenance import keep_running
 from flower.engine.assets.kinds import Assets
 from flower.engine.assets.loader import SHIPPED, load_assets
 from flower.engine.assets.shelves import written_of
@@ -34,7 +33,7 @@ from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.own_libraries import shared_of
 from flower.engine.sessions.program import one_problem
 from flower.engine.store.connection import Store
-from flower.engine.tasks import guarded
+from flower.engine.tasks import guarded, keep_running
 from flower.errors import FlowerError
 from flower.home import Home, load_config, user_home
 from flower.protocol.messages import State

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -30,25 +30,9 @@ from flower.protocol.messages import State
 
 log = logging.getLogger(__name__)
 
-TASK_RESTART_S = 30.0  # before a background task that crashed starts again
 UPKEEP_FIRST_S = 30.0  # after a start: nobody waits for a backup
 UPKEEP_INTERVAL_S = 3600.0
 DRAFT_KEPT_S = 3600.0  # by when any writer is done, or was killed
-
-
-async def keep_running(what: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Runs ``work``, which never ends by itself; a bug in it is logged and it starts again later.
-
-    An edge like those of a turn and of a connection: what works in the background must not take
-    stories down with it.
-    """
-    while True:
-        try:
-            await work()
-            return
-        except Exception:
-            log.exception("%s crashed; it starts again in %.0f s", what, TASK_RESTART_S)
-        await trio.sleep(TASK_RESTART_S)
 
 
 async def run(engine: Engine, home: Home, clock: Callable[[], float] = time.time) -> None:
