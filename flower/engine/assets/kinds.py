@@ -45,7 +45,7 @@ class Character(Struct, frozen=True):
     ``PRONOUNS``, "" where the persona has to tell. ``greeting`` begins a story
     with them, ``alternate_greetings`` are its variants, ``group_greetings`` are for a cast.
     ``example_dialogue`` has blocks, each after a line ``<START>``. ``{{original}}`` in ``system_prompt``
-    stands for the base rules, which it replaces. ``notes`` are the author's for the player alone.
+    is where the base rules go, which it replaces. ``notes`` are the author's for the player alone.
     """
 
     id: str

@@ -104,34 +104,36 @@ def _load_file(read: validators.Reader[Any], path: Path, problems: list[str]) ->
     try:
         asset = read(document.value, ())
     except validators.WrongValueError as wrong:
-        told = sorted((validators.line_of(document.lines, one.path), str(one)) for one in wrong.every)
-        told_lines = [f"{_label(path)}, line {line}: {text}" for line, text in told]
+        mistakes = sorted(
+            (validators.line_of(document.lines, one.path), str(one)) for one in wrong.every
+        )
+        sentences = [f"{_label(path)}, line {line}: {text}" for line, text in mistakes]
         also = _unknown_keys(document, FIELDS[path.parent.name], path)
-        raise AssetError("\n".join([*told_lines, *also])) from None
+        raise AssetError("\n".join([*sentences, *also])) from None
     problems += _unknown_keys(document, asset.__struct_fields__, path)
     return asset
 
 
-def _unknown_keys(document: safe_yaml.Document, known: Sequence[str], path: Path) -> list[str]:
+def _unknown_keys(document: safe_yaml.Document, fields: Sequence[str], path: Path) -> list[str]:
     """Returns a sentence for each key that means nothing here and may be a mistake."""
     if not isinstance(document.value, dict):
         return []
-    found = []
+    sentences = []
     for key in document.value:
-        if key in known or key.lower() in FOREIGN or key.startswith(("_", "x-")):
+        if key in fields or key.lower() in FOREIGN or key.startswith(("_", "x-")):
             continue
         meant = MEANT.get(key.lower(), "")
-        near = difflib.get_close_matches(key.lower(), (*known, *MEANT), n=1, cutoff=NEAR)
+        near = difflib.get_close_matches(key.lower(), (*fields, *MEANT), n=1, cutoff=NEAR)
         meant = meant or (MEANT.get(near[0], near[0]) if near else "")
-        if meant not in known:
+        if meant not in fields:
             continue
         line = validators.line_of(document.lines, (key,))
-        shown = key[: limits.KEY_SHOWN_CHARS]
-        found.append(
-            f"{_label(path)}, line {line}: the key {shown!r} means nothing here and is left out; "
+        quoted = key[: limits.KEY_SHOWN_CHARS]
+        sentences.append(
+            f"{_label(path)}, line {line}: the key {quoted!r} means nothing here and is left out; "
             f"did you mean {meant!r}?"
         )
-    return found
+    return sentences
 
 
 def _load_system_rules(directories: Sequence[Path], problems: list[str]) -> str:

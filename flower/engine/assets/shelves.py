@@ -32,8 +32,8 @@ def owned(plain: str, user: int) -> str:
 def owner_of(asset_id: str) -> int:
     """Returns the number of whose something is, 0 when it is the home's."""
     _, mark, number = asset_id.rpartition(MARK)
-    known = mark and number.isascii() and number.isdecimal() and len(number) <= NUMBER_DIGITS
-    return int(number) if known else 0
+    owned_id = mark and number.isascii() and number.isdecimal() and len(number) <= NUMBER_DIGITS
+    return int(number) if owned_id else 0
 
 
 def plain(asset_id: str) -> str:
@@ -76,8 +76,8 @@ class OwnShelf(Mapping[str, A], Generic[A]):
     def __getitem__(self, asset_id: str) -> A:
         if MARK in asset_id:
             return self.mine[asset_id]
-        found = self.mine.get(owned(asset_id, self.user))
-        return found if found is not None else self.shared[asset_id]
+        asset = self.mine.get(owned(asset_id, self.user))
+        return asset if asset is not None else self.shared[asset_id]
 
     def hides(self, asset_id: str) -> bool:
         """Whether one of the user's own takes the place of one of the home's."""
@@ -141,10 +141,10 @@ class CharacterList(Mapping[str, Character]):
         self.imported = imported
 
     def __getitem__(self, character_id: str) -> Character:
-        found = self.written.get(character_id) or self.imported.get(character_id)
-        if found is None:
+        asset = self.written.get(character_id) or self.imported.get(character_id)
+        if asset is None:
             raise KeyError(character_id)
-        return found
+        return asset
 
     def __contains__(self, character_id: object) -> bool:
         return character_id in self.written or character_id in self.imported.briefs

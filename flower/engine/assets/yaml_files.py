@@ -41,14 +41,14 @@ class WrittenAsset(NamedTuple):
 def values_of(asset: Asset) -> dict[str, Any]:
     """Returns what a file has to say of an asset."""
     values: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(asset))
-    given = {
+    entries = {
         key: value
         for key, value in values.items()
         if value not in ("", [], (), None) and USUAL.get(key) != value
     }
     if isinstance(asset, Character):
-        given.setdefault("persona", "")
-    return given
+        entries.setdefault("persona", "")
+    return entries
 
 
 def yaml_of(asset: Asset, others: Mapping[str, Any] | None = None) -> str:
@@ -75,12 +75,12 @@ def value_of(text: str) -> Any:
 
 def as_read(asset: Asset) -> Asset:
     """Returns the asset as the next start of the engine reads it. Raises ``AssetError`` if it cannot be written."""
-    given = {
+    stripped = {
         key: value.strip() if isinstance(value, str) else value
         for key, value in values_of(asset).items()
     }
     try:
-        read: Asset = READERS[FOLDERS[type(asset)]](given, ())
+        read: Asset = READERS[FOLDERS[type(asset)]](stripped, ())
         return read
     except validators.WrongValueError as error:
         raise AssetError(f"{asset.id}: {error}") from None
@@ -107,14 +107,14 @@ def _over(path: Path, asset: Asset) -> tuple[str, bool]:
     """Returns the new text of a file that is there, and whether it was written anew as a whole."""
     try:
         before = file_io.read(path, limits.ASSET_BYTES).decode("utf-8-sig")
-        said = value_of(before)
+        document = value_of(before)
     except (OSError, UnicodeDecodeError, YamlError) as error:
         raise AssetError(f"{path} cannot be read: {error}") from error
-    known = type(asset).__struct_fields__
-    others = {key: value for key, value in said.items() if key not in known}
-    wanted = values_of(asset)
-    now = values_of(READERS[FOLDERS[type(asset)]](said, ()))
-    changes = {key: wanted.get(key) for key in known if wanted.get(key) != now.get(key)}
+    fields = type(asset).__struct_fields__
+    others = {key: value for key, value in document.items() if key not in fields}
+    after = values_of(asset)
+    now = values_of(READERS[FOLDERS[type(asset)]](document, ()))
+    changes = {key: after.get(key) for key in fields if after.get(key) != now.get(key)}
     text = edited(before, changes)
     if text is not None and _says(text, asset, others):
         return text, False
@@ -127,8 +127,8 @@ def _says(text: str, asset: Asset, others: Mapping[str, Any]) -> bool:
         read = READERS[FOLDERS[type(asset)]](value, ())
     except (YamlError, validators.WrongValueError):
         return False
-    known = type(asset).__struct_fields__
-    return bool(read == asset) and {key: v for key, v in value.items() if key not in known} == others
+    fields = type(asset).__struct_fields__
+    return bool(read == asset) and {key: v for key, v in value.items() if key not in fields} == others
 
 
 def _free(folder: Path, asset_id: str) -> Path:

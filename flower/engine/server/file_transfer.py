@@ -78,7 +78,7 @@ class Uploads:
                 await self._allowances.check_import(user.id, user.name)
             with trio.fail_after(UPLOAD_S):
                 async with self._at_once, self._received(request) as path:
-                    taken = await self._importer.take(
+                    imported = await self._importer.take(
                         path,
                         name or "unnamed",
                         me,
@@ -99,7 +99,7 @@ class Uploads:
             return _json(507, {"error": str(error)})
         except trio.TooSlowError:
             return _json(408, {"error": f"the file did not come within {UPLOAD_S:.0f} seconds"})
-        return _json(200, msgspec.to_builtins(taken))
+        return _json(200, msgspec.to_builtins(imported))
 
     @contextlib.asynccontextmanager
     async def _received(self, request: Request) -> AsyncIterator[Path]:
@@ -159,10 +159,12 @@ class Exports:
             if size is not None:
                 return _file(self._pieces(path, size), size, name)
             if PASSED not in request.headers and self._engine.services.database.shared:
-                shown = request.headers.get("Authorization") or (f"Bearer {token}" if token else "")
-                found = await self._elsewhere(name, shown)
-                if found is not None:
-                    return found
+                authorization = request.headers.get("Authorization") or (
+                    f"Bearer {token}" if token else ""
+                )
+                answer = await self._elsewhere(name, authorization)
+                if answer is not None:
+                    return answer
         text = "There is no such export; /export writes one.\n"
         return Response(text, 404, content_type="text/plain; charset=utf-8")
 
@@ -194,22 +196,22 @@ class Exports:
             return None
         headers = [(PASSED, "1"), *([("Authorization", authorization)] if authorization else [])]
         for address in others:
-            found = await self._of(address, f"{EXPORT_PATH}/{quote(name, safe='')}", headers, name)
-            if found is not None:
-                return found
+            answer = await self._of(address, f"{EXPORT_PATH}/{quote(name, safe='')}", headers, name)
+            if answer is not None:
+                return answer
         return None
 
     async def _of(
         self, address: str, target: str, headers: list[tuple[str, str]], name: str
     ) -> Response | None:
         try:
-            asked = get(EngineAddress.of(address), target, headers)
-            got = await asked.__aenter__()
+            asking = get(EngineAddress.of(address), target, headers)
+            got = await asking.__aenter__()
         except (ValueError, LostError, UntrustedError) as error:
             log.info("%s cannot be asked for an export: %s", address, error)
             return None
         if got.status != 200 or got.size < 0:
-            await asked.__aexit__(None, None, None)
+            await asking.__aexit__(None, None, None)
             return None
 
         async def passed_on(got: Got = got) -> AsyncIterator[bytes]:
@@ -220,7 +222,7 @@ class Exports:
             except LostError as lost:
                 log.info("an export of %s broke off: %s", address, lost)
             finally:
-                await asked.__aexit__(None, None, None)
+                await asking.__aexit__(None, None, None)
 
         return _file(passed_on(), got.size, name)
 
