@@ -8,7 +8,7 @@ with typed JSON messages, defined once in ``flower.protocol.messages``.
     protocol/   every message, both ways          settings/ ``config.yaml`` as checked values
     client/     what speaks to an engine          home      the user's directory
     limits      bounds that modules share         errors    the error family
-    privacy     libraries that report home are told not to
+    privacy     libraries that report home are kept from it
     installer/  what ``start.sh`` sets up         assets/   worlds, characters and rules of the package
 
 In each process tasks turn the outside world into events; pure functions turn events into new state

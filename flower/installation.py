@@ -93,7 +93,7 @@ def own_python(*arguments: str) -> tuple[list[str], dict[str, str]]:
     """Returns command and environment of a child Python that can import Flower.
 
     Every child is made by this: the current directory is the user's, a folder of somebody's files maybe, and no
-    place to import modules from. So ``-P``, and of PYTHONPATH only what does not depend on where one stands.
+    place to import modules from. So ``-P``, and of PYTHONPATH only what does not depend on the current directory.
     """
     package = str(Path(__file__).parents[1])
     others = [

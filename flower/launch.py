@@ -192,7 +192,7 @@ class Launcher:
     def _ask_service(self) -> str | None:
         """Returns the address of a service that starts the engine, None if there is none.
 
-        Asked again, it had no engine to show for it: wrong settings are told here, else only the journal
+        Asked again, it had no engine to show for it: wrong settings are reported here, else only the journal
         would have them.
         """
         url = offered(self._home)
@@ -232,8 +232,8 @@ class Launcher:
             delay = limits.RESTART_DELAY_LONG_S
         left = self._started_at + delay - self._clock()
         if left > 0:
-            said = last_error(self._log, self._log_offset)
-            cause = f": {said}" if said else f"; see {self._log}"
+            last = last_error(self._log, self._log_offset)
+            cause = f": {last}" if last else f"; see {self._log}"
             raise LaunchError(f"the engine stopped{cause} (next try in {left:.0f} s)")
         _rotate(self._log)
         self._log_offset = _size(self._log)

@@ -1,7 +1,7 @@
 """Bounds and timeouts that modules share, each with its unit and its reason. Pure.
 
-Here are those that several modules share; one that a single module uses stands at its top, in capitals,
-with its reason. ``_S`` are seconds, ``_BYTES`` bytes, ``_TOKENS`` tokens of whatever tokenizer counts them.
+Here are those that several modules share; one that a single module uses is at its top, in capitals, with its reason.
+``_S`` are seconds, ``_BYTES`` bytes, ``_TOKENS`` tokens of whatever tokenizer counts them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FORM_BYTES = 200 * KIB  # typed into one form and saved at once: a frame to the 
 REQUEST_ID_CHARS = 64
 PING_INTERVAL_S = 20.0  # keeps NATs open and finds half-open links
 PONG_DEADLINE_S = (
-    50.0  # not a byte for so long, two pings unanswered: the peer is gone, told within a minute
+    50.0  # not a byte for so long, two pings unanswered: the peer is gone, which shows within a minute
 )
 SEND_TIMEOUT_S = 5.0  # a peer that takes nothing for so long is dropped
 PROMPTS_BURST = 60  # prompts at once: a script that sets a story up
@@ -110,7 +110,7 @@ CHUNK_TOKENS = 160  # a paragraph or two: one thought per vector
 EMBED_BATCH_TOKENS = 256  # per run: one long text or several short ones; more is slower and larger
 RECALL_LORE_RESULTS = 6
 RECALL_MEMORY_RESULTS = 12  # the budget and what a memory is worth cut before
-MEMORIES_TITLED = 8  # of an older version, told who spoke in them with every new exchange
+MEMORIES_TITLED = 8  # of an older version, that get the speakers' names with every new exchange
 RECALL_BESIDE = 2  # best memories that bring the exchanges beside them along, while there is room
 RECALL_NEARLY = 3  # passages that /why tells of though they were not recalled
 RECALL_TOKENS = 900  # share of the prompt given to recalled text
@@ -130,7 +130,7 @@ LATE_CANDIDATES = 50  # ranked again token by token
 RECALL_CANDIDATES = 60  # taken from each list before fusion
 RECALL_PARTS = 3  # questions of one line that are looked for each by itself
 RECALL_CONTEXT_CHARS = 400  # the end of scene and last lines that widens a search
-KEYWORD_TERMS = 48  # telling words of a line that are looked up
+KEYWORD_TERMS = 48  # rare words of a line that are looked up
 CONTEXT_TERMS = 6  # of its context: the newest ones
 TERMS_PAGE = 500  # passages whose words are counted or read at once
 VECTORS_PAGE = 2_000  # rows read at once into an index, so that the database answers others too
@@ -217,7 +217,7 @@ OLLAMA_SHOWN_MODELS = 50  # one request each to learn the context length
 
 # --- local models -------------------------------------------------------------------------------
 LOCAL_CONTEXT_TOKENS = 8192  # more costs memory and, on a Pi, minutes of reading
-LOCAL_CONTEXT_MIN_TOKENS = 1024  # below it no story can be told
+LOCAL_CONTEXT_MIN_TOKENS = 1024  # below it no story can be played
 LOCAL_RESERVE_BYTES = 256 * MIB  # left for the engine, the TUI and the system
 LOCAL_OVERHEAD_BYTES = 192 * MIB  # llama.cpp's compute buffers and the process itself
 LOCAL_THREADS_MAX = 8  # generation is bound by memory bandwidth long before that

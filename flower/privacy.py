@@ -1,6 +1,6 @@
-"""Nothing leaves the machine unasked: libraries that report home are told not to before they load.
+"""Nothing leaves the machine unasked: libraries that report home are kept from it before they load.
 
-Owns the variables they look at and the files they left behind when they were not told. What Flower
+Owns the variables they look at and the files they left behind before that. What Flower
 itself sends are the lines of your story, to the model you chose; no other module opens a connection.
 Imported first in every process, so it imports nothing heavy.
 """

@@ -19,14 +19,14 @@ _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’»*_)\]]*+\s++|(?<=[。！�
 
 def sentences_of(text: str) -> list[str]:
     """Returns the sentences of a text, each with the quotation mark that closes it."""
-    found, start = [], 0
+    sentences, start = [], 0
     for match in _SENTENCE_END.finditer(text):
         if sentence := (text[start : match.start()] + match.group().strip()).strip():
-            found.append(sentence)
+            sentences.append(sentence)
         start = match.end()
     if rest := text[start:].strip():
-        found.append(rest)
-    return found
+        sentences.append(rest)
+    return sentences
 
 
 def first_sentence(text: str, most: int) -> str:
@@ -35,8 +35,8 @@ def first_sentence(text: str, most: int) -> str:
     A cut one ends with ``…``. A text without an end of a sentence is taken whole.
     """
     line = " ".join(text[: most * 4].split())
-    found = _END.search(line, 1)
-    sentence = line[: found.end()] if found else line
+    end = _END.search(line, 1)
+    sentence = line[: end.end()] if end else line
     if len(sentence) <= most:
         return sentence
     return sentence[: most - 1].rpartition(" ")[0].rstrip(" ,;:-") + "…"

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import trio
 
-from flower.engine.assets import Assets, Character, Rule, World
+from flower.engine.assets.kinds import Assets, Character, Rule, World
 from flower.engine.commands import catalogue, dispatch
 from flower.engine.prompt.turn_input import Services
 from flower.engine.sessions.engine import Engine

@@ -38,7 +38,7 @@ class EngineAddress(NamedTuple):
 def with_client(resource: str, client: str, *, moves: bool = True) -> str:
     """Returns the path that tells the engine who calls, so that it greets with our own story.
 
-    ``moves``: the client can be told to go to another engine.
+    ``moves``: the client can be sent to another engine.
     """
     target = f"{resource}{'&' if '?' in resource else '?'}client={quote(client, safe='')}"
     return f"{target}&moved=1" if moves else target

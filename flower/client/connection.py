@@ -45,7 +45,7 @@ class Link:
         patient: bool = True,
         early: EarlyCall | None = None,
     ) -> None:
-        """``patient``: whoever listens waits until an engine is there, and is told so.
+        """``patient``: whoever listens waits until an engine is there, and is notified of it.
 
         ``early``: a connection for the first attempt, where somebody has called the engine already.
         """
@@ -160,7 +160,7 @@ class Link:
         except (*LOST, trio.TooSlowError):
             return f"{url} answers, but not as an engine; check --url."
         try:
-            if early is None or not early.heard:
+            if early is None or not early.has_answer:
                 self._post(LinkChanged("syncing"))
             return await self._converse(socket, line)
         except* LOST as ended:
@@ -208,10 +208,10 @@ class Link:
 
         Any byte is a sign of life: on a slow line the answer to a ping waits behind a page of history.
         """
-        until = line.heard + limits.PONG_DEADLINE_S
+        until = line.last_received + limits.PONG_DEADLINE_S
         while until > trio.current_time():
             await trio.sleep_until(until)
-            until = line.heard + limits.PONG_DEADLINE_S
+            until = line.last_received + limits.PONG_DEADLINE_S
         scope.cancel()
 
     async def _send(self, socket: WebSocket, message: Send) -> None:
@@ -229,11 +229,11 @@ class Link:
 
 def _rejected(url: str, error: RejectedError) -> str:
     """Returns what a refused handshake means, for the user: in the engine's words where it has some."""
-    status, said = error.status, _sentence(error.body)
-    if not said and status not in (401, 403):
+    status, reason = error.status, _sentence(error.body)
+    if not reason and status not in (401, 403):
         return f"{url} answers, but is no Flower engine (HTTP {status}); check --url."
-    said = said or f"The engine at {url} refuses this screen."
-    return f"{said} Start with --token, or set FLOWER_TOKEN." if status == 401 else said
+    reason = reason or f"The engine at {url} refuses this screen."
+    return f"{reason} Start with --token, or set FLOWER_TOKEN." if status == 401 else reason
 
 
 def _sentence(body: bytes) -> str:

@@ -32,12 +32,12 @@ class EarlyCall:
     ``accepted``: the engine has agreed. ``heard``: messages were taken. ``events``: what has come since.
     """
 
-    __slots__ = ("accepted", "events", "heard", "protocol", "socket")
+    __slots__ = ("accepted", "events", "has_answer", "protocol", "socket")
 
     def __init__(self, connected: socket.socket, protocol: WSConnection) -> None:
         self.socket = connected
         self.protocol = protocol
-        self.accepted = self.heard = False
+        self.accepted = self.has_answer = False
         self.events: list[Event] = []
 
     def messages(self, seconds: float) -> Iterator[str]:
@@ -54,7 +54,7 @@ class EarlyCall:
             end = next((place for place, part in enumerate(parts, 1) if part.message_finished), 0)
             if end:
                 del self.events[:end]
-                self.heard = True
+                self.has_answer = True
                 yield "".join(part.data for part in parts[:end])
             elif len(parts) < len(self.events) or not self._read(parts, until - time.monotonic()):
                 return

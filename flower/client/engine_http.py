@@ -38,8 +38,8 @@ class Got:
     ) -> None:
         self._line, self._http, self._silence_s = line, http, silence_s
         self.status = response.status_code
-        known = {bytes(name).lower(): bytes(value) for name, value in response.headers}
-        length = known.get(b"content-length", b"")
+        fields = {bytes(name).lower(): bytes(value) for name, value in response.headers}
+        length = fields.get(b"content-length", b"")
         self.size = int(length) if length.isdigit() and len(length) < 16 else -1
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
@@ -53,13 +53,13 @@ class Got:
 
     async def start(self, most: int) -> bytes:
         """Returns the beginning of the body, all of it where that is no longer than ``most`` bytes."""
-        found = bytearray()
+        beginning = bytearray()
         async with aclosing(self.pieces()) as pieces:
             async for piece in pieces:
-                found += piece
-                if len(found) > most:
+                beginning += piece
+                if len(beginning) > most:
                     break
-        return bytes(found[:most])
+        return bytes(beginning[:most])
 
     async def text(self) -> str:
         """Returns the beginning of the body as one line of text."""

@@ -96,9 +96,9 @@ def _stranger() -> Identity:
 
 def _own_id(path: Path) -> str:
     with contextlib.suppress(OSError):
-        found = file_io.read(path, limits.CLIENT_ID_CHARS).decode("ascii", errors="ignore").strip()
-        if found.isalnum() and len(found) <= limits.CLIENT_ID_CHARS // 2:
-            return found
+        stored = file_io.read(path, limits.CLIENT_ID_CHARS).decode("ascii", errors="ignore").strip()
+        if stored.isalnum() and len(stored) <= limits.CLIENT_ID_CHARS // 2:
+            return stored
     fresh = os.urandom(8).hex()
     write_whole(path, [fresh.encode()], durable=False)
     return fresh

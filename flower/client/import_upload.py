@@ -1,6 +1,6 @@
 """Sends files to the engine, which imports them: one HTTP request each, on the line that leads to it.
 
-The files are read here, by the person's own hand, wherever the engine is; it never opens a path it is told.
+The files are read here, by the person's own hand, wherever the engine is; it never opens a path that a client names.
 """
 
 from __future__ import annotations
@@ -80,15 +80,15 @@ def files_in(paths: Sequence[Path]) -> list[Path]:
 
     Raises ``FlowerError`` naming a path where nothing is, or when there are too many.
     """
-    found: dict[Path, None] = {}
+    files: dict[Path, None] = {}
     for path in paths:
         if not path.exists():
             raise FlowerError(f"There is no file or folder {path}.")
         for one in _walk(path) if path.is_dir() else (path,):
-            found[one] = None
-            if len(found) > FILES_MOST:
+            files[one] = None
+            if len(files) > FILES_MOST:
                 raise FlowerError(f"{path} holds more than {FILES_MOST:,} files; import it in parts")
-    return list(found)
+    return list(files)
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -230,7 +230,7 @@ def _answer(status: int, body: bytes) -> Answer:
         raise LaunchError(f"{text}{hint}" if text else f"the engine refuses (HTTP {status})") from None
 
 
-# --- What is told of an import, for a terminal and for the screen.
+# --- What is said of an import, for a terminal and for the screen.
 
 NOTICES_SHOWN = 50
 

@@ -38,7 +38,7 @@ class TimedStream(trio.abc.Stream):
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        self.heard = trio.current_time()
+        self.last_received = trio.current_time()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         """Returns what came; ``b""`` at the end. Raises what the stream raises."""
@@ -46,7 +46,7 @@ class TimedStream(trio.abc.Stream):
             data: bytes | bytearray = await _read_at_once(self._stream.socket, max_bytes)
         else:
             data = await self._stream.receive_some(max_bytes)
-        self.heard = trio.current_time()
+        self.last_received = trio.current_time()
         return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:

@@ -1,6 +1,6 @@
 """Waits until something changes in folders, without waking the machine in between.
 
-Linux tells of changes through a descriptor (inotify(7)), which trio waits for like for a socket: no thread, no
+Linux reports changes through a descriptor (inotify(7)), which trio waits for like for a socket: no thread, no
 timer. Where there is no such thing, or no place for another watch, the wait is a short sleep: whoever waits
 looks for themselves what has changed, so that nothing depends on it. Owns the descriptor; never reads a file.
 """
@@ -27,13 +27,13 @@ _ONLY_FOLDERS = 0x0100_0000
 
 
 class FolderEvents:
-    """The changes in the folders it was told to watch; a context manager."""
+    """The changes in the folders it is to watch; a context manager."""
 
     def __init__(self) -> None:
         self._libc: ctypes.CDLL | None = None
         self._descriptor = -1
         self._held: set[int] = set()
-        self._blind = True  # some folder changes without telling us
+        self._blind = True  # some folder changes unnoticed
 
     def __enter__(self) -> FolderEvents:
         libc = ctypes.CDLL(None, use_errno=True)
@@ -56,7 +56,7 @@ class FolderEvents:
         """Watches these folders from now on, and no others; returns whether one of them is new.
 
         A folder that is not there is left out: watch the one it would be in, too, and call this again.
-        What came into a new folder before this call is told by nobody.
+        What came into a new folder before this call goes unnoticed.
         """
         if self._libc is None or self._descriptor < 0:
             return False

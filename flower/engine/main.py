@@ -1,6 +1,6 @@
-"""The engine process: the only place where its resources are born and die.
+"""The engine process: the only place where its resources are opened and closed.
 
-Order of birth: home claimed, database, library, models, socket; of death the reverse. The socket
+Opened in the order home claimed, database, library, models, socket, and closed in the reverse one. The socket
 listens before the embedding model is loaded: only recall needs it, and loads it on first use.
 """
 
@@ -23,25 +23,27 @@ import trio
 import flower
 from flower import launch, limits, machine, privacy
 from flower.engine.admin import backup, maintenance
-from flower.engine.admin.maintenance import keep_running
 from flower.engine.commands import catalogue
 from flower.engine.importing import watch
 from flower.engine.logs import configure_logging
 from flower.engine.provider.registry import ModelRegistry
 from flower.engine.recall import embedding_models
+from flower.engine.recall.embedding_models import ChosenModels
 from flower.engine.recall.library import PassageLibrary
 from flower.engine.reconfigure import RegistryRefresh, Reloader, make_services, read_assets
 from flower.engine.server import app, listener
 from flower.engine.server.lifetime import Lifetime
-from flower.engine.server.listener import inherited_place, open_place
+from flower.engine.server.listener import Listener, inherited_place, open_place
 from flower.engine.sessions.engine import Engine
 from flower.engine.store.connection import Store
 from flower.engine.store.sqlite.database import Database
-from flower.errors import StoreError
+from flower.engine.tasks import keep_running
+from flower.errors import StoreError, only
 from flower.home import Home
 from flower.protocol.messages import Progress, State
 from flower.service import systemd
 from flower.settings.config import Config
+from flower.text import counted
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +56,7 @@ SHIPPED_MODELS = Path(flower.__file__).parent / "models"  # in a checkout a link
 
 
 def run(home: Home, config: Config, *, host: str | None, port: int | None, managed: bool) -> int:
-    """Runs an engine until it is told to stop or nobody needs it; returns the exit code.
+    """Runs an engine until it is to stop or nobody needs it; returns the exit code.
 
     Raises ``FlowerError`` with a sentence if it cannot start.
     """
@@ -71,7 +73,7 @@ def run(home: Home, config: Config, *, host: str | None, port: int | None, manag
         try:
             trio.run(partial(_main, home, config, host, port, managed, held, supervisor))
         except BaseExceptionGroup as group:
-            raise _only(group) from group
+            raise only(group) from group
         finally:
             signal.signal(
                 signal.SIGHUP, signal.SIG_IGN
@@ -93,50 +95,62 @@ async def _main(
     supervisor: systemd.Supervisor,
 ) -> None:
     lifetime = Lifetime(managed=managed, linger_s=config.engine.linger_s)
-    stop = trio.Event()
     if supervisor.sockets:
         place = inherited_place(home, config, supervisor.sockets)
     else:
         place = open_place(home, config, host=host, port=port, managed=managed)
-    address = config.engine.advertise or place.url
-    async with _engine(home, config, address) as (engine, refresh), trio.open_nursery() as nursery:
+    async with _engine(home, config, config.engine.advertise or place.url) as (engine, refresh):
         reloader = Reloader(home, config, place, engine, refresh)
         engine.program = reloader
-        application = app.create_app(engine, lifetime, access=place.access, home=home)
-        serve = partial(
-            listener.serve,
-            certificate=place.certificate,
-            connections=app.most_clients(engine) + limits.CONNECTIONS_SPARE,
-        )
-        await nursery.start(serve, application, place.bound, stop)
-        # Signals first: whoever finds the address may send them at once.
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGUSR1) as stops:
-            async with trio.open_nursery() as beside:
-                await beside.start(reloader.reload_on_hangup)
-                launch.announce(held, place.url)
-                log.info("ready url=%s version=%s pid=%d", place.url, flower.BUILD, os.getpid())
-                supervisor.notify(READY="1", STATUS=_status(engine, lifetime))
-                beside.start_soon(
-                    keep_running, "looking for changed files", partial(reloader.watch, lifetime)
-                )
-                beside.start_soon(
-                    maintenance.keep_running, "the upkeep", partial(maintenance.run, engine, home)
-                )
-                beside.start_soon(
-                    keep_running, "the import folder", partial(_follow_imports, home, engine)
-                )
-                beside.start_soon(
-                    supervisor.report, partial(_status, engine, lifetime), lifetime.wait_changed
-                )
-                await _wait_told_to_stop(lifetime, engine, stops)
-                beside.cancel_scope.cancel()
-        log.info("stopping")
-        supervisor.notify(STOPPING="1", STATUS="saving")
-        with _hard_exit():
-            with trio.move_on_after(SHUTDOWN_S):
+        async with _socket(home, place, engine, lifetime):
+            # Signals first: whoever finds the address may send them at once.
+            with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGUSR1) as stops:
+                async with _background(home, engine, lifetime, reloader, supervisor):
+                    launch.announce(held, place.url)
+                    log.info("ready url=%s version=%s pid=%d", place.url, flower.BUILD, os.getpid())
+                    supervisor.notify(READY="1", STATUS=_status(engine, lifetime))
+                    await _wait_for_stop(lifetime, engine, stops)
+            log.info("stopping")
+            supervisor.notify(STOPPING="1", STATUS="saving")
+            with _hard_exit(), trio.move_on_after(SHUTDOWN_S):
                 await engine.stop()
-            stop.set()
-            place.close()
+
+
+@asynccontextmanager
+async def _socket(
+    home: Home, place: Listener, engine: Engine, lifetime: Lifetime
+) -> AsyncIterator[None]:
+    """The socket with those who come in, closed when the block has ended well; nobody waits for them then."""
+    application = app.create_app(engine, lifetime, access=place.access, home=home)
+    serve = partial(
+        listener.serve,
+        certificate=place.certificate,
+        connections=app.most_clients(engine) + limits.CONNECTIONS_SPARE,
+    )
+    stop = trio.Event()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(serve, application, place.bound, stop)
+        yield
+        stop.set()
+        place.close()
+
+
+@asynccontextmanager
+async def _background(
+    home: Home, engine: Engine, lifetime: Lifetime, reloader: Reloader, supervisor: systemd.Supervisor
+) -> AsyncIterator[None]:
+    """What goes on beside the stories while the block runs; a SIGHUP is heeded once it begins."""
+    async with trio.open_nursery() as nursery:
+        await nursery.start(reloader.reload_on_hangup)
+        for what, work in (
+            ("looking for changed files", partial(reloader.watch, lifetime)),
+            ("the upkeep", partial(maintenance.run, engine, home)),
+            ("the import folder", partial(_follow_imports, home, engine)),
+        ):
+            nursery.start_soon(keep_running, what, work)
+        nursery.start_soon(supervisor.report, partial(_status, engine, lifetime), lifetime.wait_changed)
+        yield
+        nursery.cancel_scope.cancel()
 
 
 async def _follow_imports(home: Home, engine: Engine) -> None:
@@ -150,48 +164,30 @@ async def _engine(
     home: Home, config: Config, address: str
 ) -> AsyncIterator[tuple[Engine, RegistryRefresh]]:
     """An engine with everything it works with, closed again at the end."""
-
-    def keep_backup(version: int) -> None:
-        backup.make_kept(home, f"before-schema-{version + 1}", time.time())
-
-    database, keep = await open_store(home, config.store, keep_backup, address)
-    models = embedding_models.choose(
-        (home.models, SHIPPED_MODELS),
-        config.embedding.model,
-        home.index,
-        threads=config.embedding.threads,
-        unload_after_s=unload_after_s(config, machine.total_mib()),
-    )
     engine: Engine | None = None
 
-    def notify(text: str, progress: Progress | None) -> None:
+    def notify(text: str, progress: Progress | None = None) -> None:
         if engine is not None:
             engine.broadcast(text, State(progress=progress))
 
-    def settled() -> None:
-        if not models.trouble:
-            embedding_models.note(home.index, config.embedding.model)
-
+    database, keep_alive = await open_store(home, config.store, partial(_back_up, home), address)
+    models = _embedding_models(home, config)
     library = PassageLibrary(
-        database,
-        models.embedder,
-        home.index,
-        notify=notify,
-        previous=models.previous,
-        settled=settled,
-    )
+        database, models.embedder, home.index, notify=notify, previous=models.previous,
+        settled=partial(_note_model, models, home, config),
+    )  # fmt: skip
     services = make_services(config, read_assets(home), database, library)
     registry = ModelRegistry(config, home)
     try:
         async with trio.open_nursery() as nursery:
             refresh = RegistryRefresh(nursery, registry)
-            nursery.start_soon(maintenance.keep_running, "the library", library.run)
-            if keep is not None:
-                nursery.start_soon(_end_without, keep)
+            nursery.start_soon(keep_running, "the library", library.run)
+            if keep_alive is not None:
+                nursery.start_soon(_end_without, keep_alive)
             engine = Engine(services, registry, nursery, commands=catalogue.OPTIONS)
             await engine.start()
             if models.trouble:
-                notify(f"✗ Recall stays with the embedding model of before: {models.trouble}", None)
+                notify(f"✗ Recall stays with the embedding model of before: {models.trouble}")
             yield engine, refresh
             nursery.cancel_scope.cancel()
     finally:
@@ -199,6 +195,27 @@ async def _engine(
             await (engine.registry if engine is not None else registry).aclose()
             await trio.to_thread.run_sync(models.close)
             await database.aclose()
+
+
+def _back_up(home: Home, version: int) -> None:
+    """Keeps the stories as they are before they get into the form after ``version``."""
+    backup.make_kept(home, f"before-schema-{version + 1}", time.time())
+
+
+def _embedding_models(home: Home, config: Config) -> ChosenModels:
+    return embedding_models.choose(
+        (home.models, SHIPPED_MODELS),
+        config.embedding.model,
+        home.index,
+        threads=config.embedding.threads,
+        unload_after_s=unload_after_s(config, machine.total_mib()),
+    )
+
+
+def _note_model(models: ChosenModels, home: Home, config: Config) -> None:
+    """Notes that all vectors are of the model that the settings name, unless it is not in use."""
+    if not models.trouble:
+        embedding_models.note(home.index, config.embedding.model)
 
 
 async def _end_without(keep: Callable[[], Awaitable[None]]) -> None:
@@ -230,21 +247,18 @@ async def open_store(
     return database, database.keep_alive
 
 
-def _allow_files(wanted: int) -> None:
+def _allow_files(number: int) -> None:
     """Lets this process have as many files and connections open, as far as the machine lets it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    most = number if hard == resource.RLIM_INFINITY else min(number, hard)
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _status(engine: Engine, lifetime: Lifetime) -> str:
     """Returns the engine's state in a few words, for whoever supervises it."""
-    stories, clients = len(engine.stories.sessions), lifetime.clients
-    return (
-        f"{stories} {'story' if stories == 1 else 'stories'} open,"
-        f" {clients} {'client' if clients == 1 else 'clients'}"
-    )
+    stories = counted(len(engine.stories.sessions), "story", "stories")
+    return f"{stories} open, {counted(lifetime.clients, 'client')}"
 
 
 def unload_after_s(config: Config, total_mib: int | None) -> float | None:
@@ -258,7 +272,7 @@ def unload_after_s(config: Config, total_mib: int | None) -> float | None:
     return SMALL_UNLOAD_S if total_mib is not None and total_mib < SMALL_MIB else None
 
 
-async def _wait_told_to_stop(lifetime: Lifetime, engine: Engine, stops: AsyncIterator[int]) -> None:
+async def _wait_for_stop(lifetime: Lifetime, engine: Engine, stops: AsyncIterator[int]) -> None:
     """Waits for one of the signals ``stops``, or the moment when nobody needs this engine any more.
 
     SIGUSR1 lets it finish what it does first.
@@ -293,11 +307,3 @@ def _hard_exit() -> Iterator[None]:
     deadline.daemon = True
     deadline.start()
     yield
-
-
-def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Returns the one exception in a group of one, however deep; else the group."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error

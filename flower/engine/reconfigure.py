@@ -1,4 +1,4 @@
-"""What an engine is told by ``config.yaml`` and the assets: at the start, and again when they change.
+"""What ``config.yaml`` and the assets set for an engine: at the start, and again when they change.
 
 Owns the making of services and models from settings, and the change to others while stories run: a reply that is
 being written ends as it began, the next one has the new settings. Where the engine listens, and the embedding
@@ -19,9 +19,9 @@ from typing import NoReturn
 import trio
 from msgspec.structs import replace
 
-from flower.engine.admin.maintenance import keep_running
-from flower.engine.assets import SHIPPED, Assets, load_assets
-from flower.engine.character_list import written_of
+from flower.engine.assets.kinds import Assets
+from flower.engine.assets.loader import SHIPPED, load_assets
+from flower.engine.assets.shelves import written_of
 from flower.engine.folder_events import FolderEvents
 from flower.engine.logs import configure_logging
 from flower.engine.prompt.turn_input import Services
@@ -33,7 +33,7 @@ from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.own_libraries import shared_of
 from flower.engine.sessions.rights import one_problem
 from flower.engine.store.connection import Store
-from flower.engine.tasks import guarded
+from flower.engine.tasks import guarded, keep_running
 from flower.errors import FlowerError
 from flower.home import Home, load_config, user_home
 from flower.protocol.messages import State
@@ -134,9 +134,9 @@ class Reloader:
 
     async def reload(self) -> None:
         """Reads everything again and tells every client."""
-        await self.read(whole=True, told="The settings were read again.")
+        await self.read(whole=True, sentence="The settings were read again.")
 
-    async def read(self, *, whole: bool, told: str) -> None:
+    async def read(self, *, whole: bool, sentence: str) -> None:
         """Reads settings and assets and goes on with them; settings that are wrong stay as they were.
 
         ``whole``: models are set up anew although their settings are the same, since keys may have come from files.
@@ -152,9 +152,9 @@ class Reloader:
         except FlowerError as error:  # this task must outlive it: without it the engine ends
             engine.broadcast(f"✗ {error}", State())
         problems = engine.problems()
-        text = f"✗ {bad} The settings stay as they were." if bad else f"✓ {told}"
+        text = f"✗ {bad} The settings stay as they were." if bad else f"✓ {sentence}"
         if problems and not bad:
-            text = f"✗ {told} {one_problem(problems)}"
+            text = f"✗ {sentence} {one_problem(problems)}"
         engine.broadcast(text, State(problems=problems))
 
     async def _read(self, *, whole: bool) -> str:
@@ -205,17 +205,17 @@ class Reloader:
 
     async def watch(self, lifetime: Lifetime) -> NoReturn:
         """Reads again what somebody has changed, for as long as somebody is there to see it."""
-        known: Mapping[Path, Stamp] = await trio.to_thread.run_sync(stamps, self.home)
+        before: Mapping[Path, Stamp] = await trio.to_thread.run_sync(stamps, self.home)
         with FolderEvents() as events:
             while True:
                 while not lifetime.clients:
                     await lifetime.wait_changed()
                 events.watch(folders(self.home))
                 now: Mapping[Path, Stamp] = await trio.to_thread.run_sync(stamps, self.home)
-                if now != known:
+                if now != before:
                     now = await self._settled(now)
-                    await self._take(changed(known, now))
-                    known = now
+                    await self._take(changed(before, now))
+                    before = now
                 await events.wait(LOOK_AGAIN_S)
 
     async def _settled(self, now: Mapping[Path, Stamp]) -> Mapping[Path, Stamp]:
@@ -235,7 +235,7 @@ class Reloader:
         more = len(paths) - len(names)
         names += [f"{more} more"] if more else []
         phrases = any(self.home.assets / "phrases" in path.parents for path in paths)
-        await self.read(whole=phrases, told=f"Read again: {', '.join(names)}.")
+        await self.read(whole=phrases, sentence=f"Read again: {', '.join(names)}.")
 
     async def _differs(self, paths: tuple[Path, ...]) -> bool:
         """Whether the files say anything that this engine does not know yet."""
@@ -280,27 +280,27 @@ def folders(home: Home) -> tuple[Path, ...]:
 def stamps(home: Home) -> dict[Path, Stamp]:
     """Returns size and time of every file that people write for Flower, by path."""
     assets = home.assets
-    found: dict[Path, Stamp] = {}
+    stamped: dict[Path, Stamp] = {}
     for path in (home.config, assets / "system_rules.yaml"):
         try:
             status = path.stat()
         except OSError:
             continue
-        found[path] = (status.st_mtime_ns, status.st_size, status.st_ino)
+        stamped[path] = (status.st_mtime_ns, status.st_size, status.st_ino)
     for folder in folders(home)[2:]:
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
                     if not entry.name.startswith(".") and entry.name.endswith((".yaml", ".yml")):
                         status = entry.stat()
-                        found[folder / entry.name] = (
+                        stamped[folder / entry.name] = (
                             status.st_mtime_ns, status.st_size, status.st_ino,
                         )  # fmt: skip
-                    if len(found) >= WATCHED_FILES:
-                        return found
+                    if len(stamped) >= WATCHED_FILES:
+                        return stamped
         except OSError:
             continue  # no such folder, or a file of it is gone at this very moment
-    return found
+    return stamped
 
 
 def changed(before: Mapping[Path, Stamp], now: Mapping[Path, Stamp]) -> tuple[Path, ...]:

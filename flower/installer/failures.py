@@ -84,7 +84,7 @@ def explain(log: str, *, offline: bool = False) -> str:
 
 
 def _package(log: str) -> str:
-    """Returns the package that the log complains about last, as well as can be told."""
+    """Returns the package that the log complains about last, as well as can be seen."""
     for line in reversed(log.splitlines()):
         for mark in ("No matching distribution found for ", "Failed building wheel for "):
             _, sign, rest = line.partition(mark)

@@ -111,13 +111,13 @@ class Pip:
         return {**environ, **more}
 
     def _watch(self, child: subprocess.Popen[bytes]) -> int:
-        begun, shown = time.monotonic(), ""
+        begun, line = time.monotonic(), ""
         while True:
             try:
                 code = child.wait(LOOK_EVERY_S)
             except subprocess.TimeoutExpired:
                 code = None
-            shown = _show(_progress(self.log), shown, time.monotonic() - begun)
+            line = _show(_progress(self.log), line, time.monotonic() - begun)
             if code is not None:
                 if sys.stderr.isatty():
                     print("\r\033[K", end="", file=sys.stderr, flush=True)

@@ -144,10 +144,10 @@ class Setup:
             if reason := hnswlib.obstacle(machine.free_mib()):
                 raise InstallError(f"no wheel of hnswlib can be made here: {reason}")
             hnswlib.make_wheel(online, folder, constraints)
-        wanted = self._requirements_file(extras)
+        packages = self._requirements_file(extras)
         online.run(
             "wheel", "--wheel-dir", str(folder), "--find-links", str(folder), "-c", str(constraints),
-            "-r", str(wanted), *_build_system(self.root),
+            "-r", str(packages), *_build_system(self.root),
         )  # fmt: skip
         self.pip = offline
 
@@ -192,10 +192,10 @@ class Setup:
 
     @property
     def _site_packages(self) -> Path:
-        (found,) = self.venv.glob(
+        (folder,) = self.venv.glob(
             f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
         )
-        return found
+        return folder
 
     def _slim(self, extras: Sequence[str]) -> None:
         if set(extras) & set(DEVELOPERS):

@@ -52,7 +52,7 @@ class Update:
     def __init__(self, root: Path, home: Home, run: Run = run_command) -> None:
         self.root = root
         self.home = home
-        self.kept = root / ".update"
+        self.aside = root / ".update"
         self.venv = root / ".venv"
         self._run = run
 
@@ -100,7 +100,7 @@ class Update:
         Stories go on from where they are, unless the update changed the form of the database: then they are
         those of that moment, and the newer ones stay in ``backups/``.
         """
-        if not (self.kept / "state.json").exists():
+        if not (self.aside / "state.json").exists():
             raise InstallError("there was no update to go back from; nothing was changed")
         if self._git("status", "--porcelain", "--untracked-files=no"):
             raise InstallError(
@@ -139,32 +139,32 @@ class Update:
             raise InstallError(
                 f"no copy could be kept ({error.strerror or error}); nothing was changed"
             ) from error
-        shutil.rmtree(self.kept, ignore_errors=True)
-        draft.replace(self.kept)
+        shutil.rmtree(self.aside, ignore_errors=True)
+        draft.replace(self.aside)
 
     def _put_back(self, *, database: bool) -> None:
         """Puts back what ``_keep`` has kept. Begun again after a power cut it does the same."""
-        state = json.loads((self.kept / "state.json").read_text())
+        state = json.loads((self.aside / "state.json").read_text())
         if state["home"] != str(self.home.root):
             raise InstallError(
                 f"that update was for the home {state['home']}; give it with FLOWER_HOME"
             )
         self._do("git could not switch back", "git", "reset", "--quiet", "--hard", str(state["commit"]))
-        if (self.kept / "venv").exists():
+        if (self.aside / "venv").exists():
             fresh = self.root / ".venv.back"
             shutil.rmtree(fresh, ignore_errors=True)
-            shutil.copytree(self.kept / "venv", fresh, symlinks=True, copy_function=_linked)
+            shutil.copytree(self.aside / "venv", fresh, symlinks=True, copy_function=_linked)
             shutil.rmtree(self.venv, ignore_errors=True)
             fresh.replace(self.venv)
         if database:
             self._put_database_back(had=bool(state["database"]))
-        shutil.rmtree(self.kept, ignore_errors=True)
+        shutil.rmtree(self.aside, ignore_errors=True)
 
     def _put_database_back(self, *, had: bool) -> None:
         target = self.home.database
         if had:
             draft = target.with_name("flower.db.back")
-            shutil.copyfile(self.kept / "flower.db", draft)
+            shutil.copyfile(self.aside / "flower.db", draft)
             draft.chmod(0o600)
             descriptor = os.open(draft, os.O_RDONLY)
             os.fsync(descriptor)
@@ -178,7 +178,7 @@ class Update:
 
     def _form_changed(self) -> bool:
         forms = []
-        for path in (self.kept / "flower.db", self.home.database):
+        for path in (self.aside / "flower.db", self.home.database):
             try:
                 with path.open("rb") as file:
                     forms.append(file.read(_FORM.stop)[_FORM])

@@ -96,10 +96,10 @@ def shortened(frame: dict[str, Any], most: int = FRAME_MOST_BYTES) -> dict[str, 
     while (excess := len(_encoder.encode(frame)) - most) > 0:
         holder, key, size = _longest(frame)
         value = holder[key]
-        kept = int(len(value) * max(0.0, 1.0 - 1.1 * excess / size))
+        count = int(len(value) * max(0.0, 1.0 - 1.1 * excess / size))
         if isinstance(value, list):
-            kept = max(kept, 1)  # a list of two or more: one long entry is shortened after this
-        holder[key] = value[:kept] + ("…" if isinstance(value, str) else [])
+            count = max(count, 1)  # a list of two or more: one long entry is shortened after this
+        holder[key] = value[:count] + ("…" if isinstance(value, str) else [])
     return frame
 
 
@@ -124,10 +124,10 @@ def _longest(frame: dict[str, Any]) -> tuple[Any, Any, int]:
 
     weigh({"": frame}, "")
     text = max(texts, key=itemgetter(0))
-    found = max(lists, key=itemgetter(0), default=(0, None, None))
+    longest = max(lists, key=itemgetter(0), default=(0, None, None))
     # A list of a few long texts is better served by shortening these.
-    if found[0] > 2 * text[0]:
-        return found[1], found[2], found[0]
+    if longest[0] > 2 * text[0]:
+        return longest[1], longest[2], longest[0]
     if text[0] > SHORT_BYTES:
         return text[1], text[2], text[0]
     metadata = frame["payload"]["metadata"]

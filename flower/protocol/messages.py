@@ -321,7 +321,7 @@ class ChunkMeta(Struct, frozen=True, omit_defaults=True):
     world_id: str
     turn: str | UnsetType = UNSET
     offset: int | UnsetType = UNSET
-    replace: bool = False  # addition: what was told from ``offset`` on is taken back first
+    replace: bool = False  # addition: what was sent from ``offset`` on is taken back first
 
 
 class ChatChunk(Struct, frozen=True):
@@ -467,7 +467,7 @@ class TreeNode(Struct, frozen=True, omit_defaults=True):
     leaf: bool = False  # nothing follows it
     below: int = 0  # messages under it
     thrown: bool = False  # in the trash, with all below it
-    folded: int = 0  # how many messages a fold stands for; 0: it is one message
+    folded: int = 0  # how many messages a fold is for; 0: it is one message
     ends: int = 0  # how many ways through the tree end in a fold
 
 
@@ -476,7 +476,7 @@ class StoryTree(Struct, frozen=True):
 
     session: str
     focus: int
-    stands: int  # the message at which the story stands; 0: before the first
+    stands: int  # the message that is the current one; 0: before the first
     messages: int  # of the whole tree, without the trash
     nodes: tuple[TreeNode, ...]
 

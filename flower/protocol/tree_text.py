@@ -32,10 +32,10 @@ class TreeLine(NamedTuple):
 
 def tree_lines(nodes: Sequence[TreeNode], strokes: Strokes = ASCII) -> list[TreeLine]:
     """Returns the lines of an outline from top to bottom."""
-    known = {node.message for node in nodes}
+    numbers = {node.message for node in nodes}
     kids: dict[int, list[TreeNode]] = {}
     for node in nodes:
-        kids.setdefault(node.parent if node.parent in known else 0, []).append(node)
+        kids.setdefault(node.parent if node.parent in numbers else 0, []).append(node)
     lines: list[TreeLine] = []
     # The next one is at the end: its strokes, then those of what hangs below it.
     waiting = _below(kids.get(0, []), "", strokes.begin, strokes.stem)
@@ -80,12 +80,12 @@ def _more(below: int) -> str:
     return f", with {below} below it" if below else ""
 
 
-def as_text(nodes: Sequence[TreeNode], stands: int, focus: int, most: int) -> str:
+def as_text(nodes: Sequence[TreeNode], current: int, focus: int, most: int) -> str:
     """Returns the lines of an outline as plain text, at most ``most`` of them around the focus."""
     lines = tree_lines(nodes)
     at = next((place for place, line in enumerate(lines) if line.node.message == focus), 0)
     start = max(0, min(at - most // 2, len(lines) - most))
-    rows = [_row(line, stands) for line in lines[start : start + most]]
+    rows = [_row(line, current) for line in lines[start : start + most]]
     if start:
         rows.insert(0, "...")
     if start + most < len(lines):
@@ -93,10 +93,10 @@ def as_text(nodes: Sequence[TreeNode], stands: int, focus: int, most: int) -> st
     return "\n".join(rows)
 
 
-def _row(line: TreeLine, stands: int) -> str:
+def _row(line: TreeLine, current: int) -> str:
     node = line.node
     who = {"user": "You: ", "assistant": "", "system": "* "}.get(node.role, "")
-    mark = "@" if node.message == stands else "x" if node.thrown else "*" if node.active else "o"
+    mark = "@" if node.message == current else "x" if node.thrown else "*" if node.active else "o"
     if node.folded:
         return f"{line.strokes}: {label(node)} from message {node.message}"
     parts = [f"{line.strokes}{mark} {node.message} {who}{label(node)}"]

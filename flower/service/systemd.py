@@ -58,7 +58,7 @@ class Supervisor:
         """
         if not self._address:
             await trio.sleep_forever()
-        said = ""
+        sent = ""
         watched = min(_STATUS_S, self.watchdog_s / 2) if self.watchdog_s else _STATUS_S
         due = trio.current_time()
         while True:
@@ -66,8 +66,8 @@ class Supervisor:
             if self.watchdog_s and trio.current_time() >= due:
                 fields["WATCHDOG"] = "1"
                 due = trio.current_time() + watched
-            if (now := status()) != said:
-                fields["STATUS"] = said = now
+            if (now := status()) != sent:
+                fields["STATUS"] = sent = now
             if fields:
                 self.notify(**fields)
             with trio.move_on_at(due if self.watchdog_s else trio.current_time() + watched):
@@ -98,12 +98,12 @@ def _own_number(environ: MutableMapping[str, str], name: str, owner: str, pid: i
 def _inherited(count: int) -> tuple[socket.socket, ...]:
     if count > _SOCKETS_MAX:
         raise LaunchError(f"systemd handed over {count} sockets; the unit may name {_SOCKETS_MAX}")
-    with ExitStack() as found:
-        taken = []
+    with ExitStack() as stack:
+        sockets = []
         for descriptor in range(_FIRST_DESCRIPTOR, _FIRST_DESCRIPTOR + count):
             try:
                 os.set_inheritable(descriptor, False)
-                one = found.enter_context(socket.socket(fileno=descriptor))
+                one = stack.enter_context(socket.socket(fileno=descriptor))
                 listens = one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
             except OSError as error:
                 raise LaunchError(
@@ -113,9 +113,9 @@ def _inherited(count: int) -> tuple[socket.socket, ...]:
                 raise LaunchError(
                     "systemd handed over a socket that does not listen; use ListenStream="
                 )
-            taken.append(one)
-        found.pop_all()  # they live on
-    return tuple(taken)
+            sockets.append(one)
+        stack.pop_all()  # they live on
+    return tuple(sockets)
 
 
 # --- The journal.

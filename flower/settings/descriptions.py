@@ -147,7 +147,7 @@ def value_of(name: str, text: str) -> Any:
 
 
 def _meanings(text: str) -> Iterator[safe_yaml.Value]:
-    """Yields what a typed text may be: a value as YAML has it, and the text as it stands."""
+    """Yields what a typed text may be: a value as YAML has it, and the text as it is."""
     try:
         value = safe_yaml.load(text.encode("utf-8", "replace")).value
     except YamlError:

@@ -1,6 +1,6 @@
 """One setting in the text of ``config.yaml`` set or taken out, every other character left as it was. Pure.
 
-Comments, order, blank lines and quotes are the user's. PyYAML's marks say where a value stands, so only those
+Comments, order, blank lines and quotes are the user's. PyYAML's marks say where a value is, so only those
 characters are replaced; a setting that is not there goes below its section, and a new section below the comments
 that speak of it. What comes out is read again: unless it says the same but for this setting, nothing is changed.
 """
@@ -31,9 +31,9 @@ def with_setting(text: str, name: str, value: Any) -> str:
     if value is None and _at(before, path) is None:
         return text
     changed = _taken_out(text, path) if value is None else _put(text, path, as_yaml(value))
-    wanted: Any = copy.deepcopy(before) if isinstance(before, dict) else {}
-    _set(wanted, path, value)
-    if _without_empty(_meaning(changed, name)) != _without_empty(wanted):
+    after: Any = copy.deepcopy(before) if isinstance(before, dict) else {}
+    _set(after, path, value)
+    if _without_empty(_meaning(changed, name)) != _without_empty(after):
         raise ConfigError(f"{name} cannot be changed by a program where it stands; {BY_HAND}")
     return changed
 
@@ -77,7 +77,7 @@ def _without_empty(value: Any) -> Any:
     return {key: part for key, part in inner.items() if part not in (None, {})}
 
 
-# --- where a key stands -------------------------------------------------------------------------
+# --- where a key is ----------------------------------------------------------------------------
 
 
 def _root(text: str) -> yaml.MappingNode | None:
@@ -127,11 +127,11 @@ def _replaced(text: str, key: yaml.ScalarNode, node: yaml.Node, value: str) -> s
     if not old:  # a key without a value: the mark may stand lines below
         start = end = text.index(":", key.end_mark.index) + 1
         return f"{text[:start]} {value}{text[end:]}"
-    kept = old[len(old.rstrip()) :]  # a block ends with the line breaks behind it
+    line_breaks = old[len(old.rstrip()) :]  # a block ends with the line breaks behind it
     if old.lstrip().startswith("- "):  # a list below its key: the value goes up to it
         start = text.index(":", key.end_mark.index) + 1
         value = f" {value}"
-    return f"{text[:start]}{value}{kept}{text[end:]}"
+    return f"{text[:start]}{value}{line_breaks}{text[end:]}"
 
 
 def _end(node: yaml.Node) -> yaml.Mark:
@@ -169,9 +169,9 @@ def _at_top_level(text: str, key: str, lines: list[str]) -> str:
 
 def _below_comment(rows: list[str], key: str) -> int | None:
     """Returns the row below ``# key: ...`` and the indented comments that belong to it."""
-    shown = re.compile(rf"# ?{re.escape(key)}:")
+    commented = re.compile(rf"# ?{re.escape(key)}:")
     for place, row in enumerate(rows):
-        if shown.match(row):
+        if commented.match(row):
             place += 1
             while place < len(rows) and rows[place].startswith(("#  ", "#\t")):
                 place += 1

@@ -98,15 +98,15 @@ _HALVES = re.compile(r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F
 def _as_meant(text: str) -> str:
     """Returns a text that is no YAML as its writer may have meant it, with the same lines."""
     text = text.replace("\u2028", " ").replace("\u2029", " ").replace("\x85", " ")
-    text = _ODD_INDENT.sub(lambda found: " " * len(found[0]), text)
+    text = _ODD_INDENT.sub(lambda match: " " * len(match[0]), text)
     text = _ODD_GAP.sub(r"\1 ", text)
     text = _HALVES.sub(_character, text)
     return _MACRO_VALUE.sub(_quoted, text)
 
 
-def _quoted(found: re.Match[str]) -> str:
-    value = found[2].rstrip().replace("'", "''")
-    return f"{found[1]}'{value}'"
+def _quoted(match: re.Match[str]) -> str:
+    value = match[2].rstrip().replace("'", "''")
+    return f"{match[1]}'{value}'"
 
 
 def _character(halves: re.Match[str]) -> str:

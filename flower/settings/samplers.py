@@ -84,10 +84,10 @@ def parsed(argument: str) -> tuple[str, object]:
     value: object = text
     if name in LISTS:
         value = [part.strip() for part in text.split("|") if part.strip()]
-    found = checked_value(name, value)
-    if found is None:
+    checked = checked_value(name, value)
+    if checked is None:
         raise CommandError(f"{name} takes {expectation(name)}, or off.")
-    return name, found
+    return name, checked
 
 
 def checked_value(name: str, value: object) -> object | None:

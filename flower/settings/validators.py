@@ -123,15 +123,15 @@ def identifier(value: object, path: Path) -> str:
 
 def proxy(value: object, path: Path) -> str:
     """An address, a network, or ``unix`` for whoever comes through the engine's socket."""
-    found = short_text(value, path)
-    if found != "unix":
+    peer = short_text(value, path)
+    if peer != "unix":
         try:
-            ipaddress.ip_network(found.strip(), strict=False)
+            ipaddress.ip_network(peer.strip(), strict=False)
         except ValueError:
             raise must_be(
                 path, "an address like 10.0.0.5, a network like 10.0.0.0/8, or unix", value
             ) from None
-    return found
+    return peer
 
 
 def secret(value: object, path: Path) -> Secret:
@@ -153,10 +153,10 @@ def header(value: object, path: Path) -> Secret:
 def url(value: object, path: Path) -> str:
     """The address of an HTTP server: ``host`` or ``host:port``, with or without scheme and path."""
     result = text(value, path)
-    scheme, found, rest = result.partition("://")
-    host = (rest if found else result).partition("/")[0]
-    known = not found or scheme.lower() in ("http", "https")
-    if not (known and host and result.isascii() and result.isprintable()) or " " in result:
+    scheme, mark, rest = result.partition("://")
+    host = (rest if mark else result).partition("/")[0]
+    is_web = not mark or scheme.lower() in ("http", "https")
+    if not (is_web and host and result.isascii() and result.isprintable()) or " " in result:
         raise must_be(path, "an address like http://127.0.0.1:8080/v1", value)
     return result
 
@@ -266,7 +266,7 @@ def section(
     """A mapping with known keys, read into ``make(**values)``.
 
     A key without a value counts as absent. With ``strict`` an unknown key is an error that names the
-    closest known one; without, it is ignored. All mistakes are told in one error.
+    closest known one; without, it is ignored. All mistakes are in one error.
     """
     needed = tuple(required)
 
@@ -281,16 +281,16 @@ def section(
             for key in needed
             if value.get(key) is None
         ]
-        found: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for key, part in value.items():
             if key in fields and part is not None:
                 try:
-                    found[key] = fields[key](part, (*path, key))
+                    values[key] = fields[key](part, (*path, key))
                 except WrongValueError as wrong:
                     mistakes.append(wrong)
         if mistakes:
             raise _all_of(mistakes)
-        return make(**found)
+        return make(**values)
 
     return read
 

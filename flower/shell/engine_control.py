@@ -57,7 +57,7 @@ def status(home: Home, environ: Mapping[str, str]) -> int:
 
 
 def rows(answer: Mapping[str, Any], now: float) -> list[str]:
-    """Returns what an engine told of itself, as lines; ``now`` is Unix time in seconds."""
+    """Returns what an engine says of itself, as lines; ``now`` is Unix time in seconds."""
     minutes = max(0, int((now - float(answer.get("started", now))) // 60))
     since = f"{minutes} min" if minutes < 120 else f"{minutes // 60} h"
     running = int(answer.get("turns", 0))

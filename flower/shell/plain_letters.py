@@ -28,7 +28,7 @@ _PLAIN = {
 
 
 def plain(character: str) -> str:
-    """Returns what stands for a character in ASCII, "?" where nothing can."""
+    """Returns what a character is in ASCII, "?" where nothing can."""
     if character in _PLAIN:
         return _PLAIN[character]
     letters = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()

@@ -19,8 +19,8 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from flower.engine.assets import load_assets
-from flower.engine.character_list import Brief
+from flower.engine.assets.loader import load_assets
+from flower.engine.assets.shelves import Brief
 from flower.engine.commands.library import Ranking, arranged
 from flower.engine.export import files
 from flower.engine.export.render import render

@@ -15,7 +15,7 @@ from pathlib import Path
 import trio
 import trio.testing
 
-from flower.engine.character_list import Brief
+from flower.engine.assets.shelves import Brief
 from flower.engine.commands.library import PAGE, Ranking, arranged
 from flower.engine.sessions import snapshot
 from flower.protocol import codec

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from flower.engine.assets import SHIPPED, load_assets
+from flower.engine.assets.loader import SHIPPED, load_assets
 from flower.engine.game import sheet
 from flower.engine.game.clocks import Ambience, Now, ambience_at
 from flower.engine.game.sheet import Sheet

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower.engine import assets
+from flower.engine.assets import loader
 from flower.engine.sessions import snapshot
 
 
@@ -38,7 +38,7 @@ def test_whatever_the_text_it_is_a_short_line(text: str) -> None:
 
 
 def test_every_shipped_world_and_character_has_a_sentence() -> None:
-    shipped = assets.load_assets([assets.SHIPPED])
+    shipped = loader.load_assets([loader.SHIPPED])
     for world in shipped.worlds.values():
         assert snapshot.of(world.name, world.lore).endswith((".", "…"))
     for character in shipped.characters.values():

@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from flower import limits
-from flower.engine import assets
+from flower.engine.assets import kinds
 from flower.engine.game import dice, proposals
 from flower.engine.game.dice import Seeded
 from flower.engine.game.sheet import Sheet
@@ -97,7 +97,7 @@ def yaml(data: bytes) -> None:
         return
     assert () in document.lines or document.value is None
     json.dumps(document.value, ensure_ascii=False, allow_nan=False).encode()
-    for read in assets.READERS.values():
+    for read in kinds.READERS.values():
         try:
             read(document.value, ())
         except validators.WrongValueError as wrong:

@@ -45,8 +45,7 @@ ORDER = """
     engine.store
     engine.scripts
     engine.lorebook
-    engine.character_list        engine.asset_files
-    engine.asset_text            engine.assets      engine.own_assets
+    engine.assets
     engine.game
     engine.logs                  engine.tasks       engine.token_counter
     engine.folder_events

@@ -15,7 +15,7 @@ import trio
 
 from flower import file_io, limits
 from flower.client import import_upload, shell_upload
-from flower.engine import asset_files, assets
+from flower.engine.assets import loader, yaml_files
 from flower.engine.importing import importer
 from flower.engine.provider import endpoint
 from flower.engine.provider.llamacpp import fetch, gguf
@@ -93,10 +93,10 @@ def test_settings_and_token(odd: Path, tmp_path: Path) -> None:
 def test_assets(odd: Path, tmp_path: Path) -> None:
     place = placed(odd, tmp_path / "assets" / "characters" / "odd.yaml")
     with pytest.raises(FlowerError):
-        assets._document(place)
+        loader._document(place)
     if odd.is_file():
         return  # 32 MiB of nothing take the scanner seconds, and no more than that
-    assert asset_files.find(tmp_path / "assets", "odd") is None
+    assert yaml_files.find(tmp_path / "assets", "odd") is None
 
 
 def test_themes_and_scratch_files(odd: Path, tmp_path: Path) -> None:

@@ -106,11 +106,11 @@ HOSTILE = {
 MEASURE = """
 import resource, sys, time
 from pathlib import Path
-from flower.engine import assets
+from flower.engine.assets import loader
 folder = Path(sys.argv[1])
 (folder / "worlds").mkdir()
 (folder / "worlds" / "small.yaml").write_text("id: a\\nname: b\\n")
-assets.load_assets([folder])
+loader.load_assets([folder])
 text = eval(sys.argv[2])
 (folder / "worlds" / "hostile.yaml").write_text(text)
 del text
@@ -119,7 +119,7 @@ def peak():
     return next(int(l.split()[1]) for l in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in l)
 before = peak()
 begun = time.process_time()
-found = assets.load_assets([folder])
+found = loader.load_assets([folder])
 seconds = time.process_time() - begun
 after = next(int(l.split()[1]) for l in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in l)
 print(seconds, after - before, len(found.problems))

@@ -11,30 +11,31 @@ from tests.bench import house
 
 # By folder of flower/: how many words of our own, and participles as names of values, may be there at most.
 MOST_WORDS = {
-    ".": 13,
-    "client": 15,
-    "engine": 31,
-    "engine/admin": 33,
-    "engine/commands": 13,
+    ".": 0,
+    "client": 0,
+    "engine": 0,
+    "engine/admin": 0,
+    "engine/assets": 0,
+    "engine/commands": 11,
     "engine/export": 16,
     "engine/forms": 13,
     "engine/game": 1,
-    "engine/importing": 19,
-    "engine/interchange": 110,
-    "engine/lorebook": 40,
+    "engine/importing": 0,
+    "engine/interchange": 0,
+    "engine/lorebook": 0,
     "engine/offline": 302,
-    "engine/prompt": 66,
+    "engine/prompt": 11,
     "engine/provider": 3,
-    "engine/recall": 8,
-    "engine/scripts": 15,
-    "engine/server": 26,
-    "engine/sessions": 70,
+    "engine/recall": 7,
+    "engine/scripts": 1,
+    "engine/server": 0,
+    "engine/sessions": 0,
     "engine/store": 169,
-    "installer": 6,
-    "protocol": 15,
-    "service": 4,
-    "settings": 16,
-    "shell": 2,
+    "installer": 0,
+    "protocol": 4,
+    "service": 0,
+    "settings": 2,
+    "shell": 0,
     "tui": 0,
     "tui/render": 0,
     "tui/state": 2,
@@ -47,8 +48,8 @@ MAY_BE_LARGE = {
     "engine/store/schema.py": "every migration there ever was, in the order in which they run",
     "protocol/messages.py": "a table: every event and request of the wire",
 }
-MOST_OTHERS_LARGE = 8
-MOST_LONG_FUNCTIONS = 12
+MOST_OTHERS_LARGE = 5
+MOST_LONG_FUNCTIONS = 8
 
 SOURCES = {path.removeprefix("flower/"): text for path, text in house.present().items()}
 

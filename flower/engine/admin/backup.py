@@ -118,8 +118,8 @@ def make_kept(home: Home, reason: str, now: float) -> Path:
     older = listed(home, f"-{reason}")
     count = BACKUPS_OTHER
     if reason == DAILY:
-        taken = sum(copy.stat().st_size for copy in older)
-        count = kept_daily(path.stat().st_size, shutil.disk_usage(path.parent).free + taken)
+        older_bytes = sum(copy.stat().st_size for copy in older)
+        count = kept_daily(path.stat().st_size, shutil.disk_usage(path.parent).free + older_bytes)
     forget(older[count:])
     return path
 

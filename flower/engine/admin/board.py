@@ -29,23 +29,23 @@ _SINCE = 16
 def sync_times(folder: Path, clock: Callable[[], float] = time.perf_counter) -> list[float]:
     """Returns how many seconds each of a few small writes took until it was on the disk; raises ``OSError``."""
     path = folder / f"sync-{os.getpid()}.probe"
-    taken = []
+    seconds = []
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         for _ in range(SYNCS):
             begun = clock()
             os.write(descriptor, b"\0" * SYNC_BYTES)
             os.fsync(descriptor)
-            taken.append(clock() - begun)
+            seconds.append(clock() - begun)
     finally:
         os.close(descriptor)
         path.unlink(missing_ok=True)
-    return taken
+    return seconds
 
 
-def judged_syncs(taken: list[float]) -> tuple[str, str]:
+def judged_syncs(seconds: list[float]) -> tuple[str, str]:
     """Returns what the times say, and advice. Pure."""
-    middle, worst = statistics.median(taken), max(taken)
+    middle, worst = statistics.median(seconds), max(seconds)
     finding = f"a write is safe after {middle * 1000:.1f} ms, {worst * 1000:.0f} at worst"
     if middle <= SYNC_SLOW_S:
         return finding, ""

@@ -23,7 +23,7 @@ from msgspec import Struct
 import flower
 from flower import launch, limits
 from flower.engine.admin import backup, board
-from flower.engine.assets import SHIPPED, load_assets
+from flower.engine.assets.loader import SHIPPED, load_assets
 from flower.engine.provider.llamacpp import gguf
 from flower.engine.provider.setup import read_setup
 from flower.engine.recall import embedding_models
@@ -48,13 +48,13 @@ class Finding(Struct, frozen=True):
     """One line: what was looked at and how it is. ``advice``: what to do, "" when all is well."""
 
     what: str
-    found: str
+    state: str
     advice: str = ""
 
     def __str__(self) -> str:
         mark = "--" if self.advice else "OK"
         advice = f"; {self.advice}" if self.advice else ""
-        return f"{mark}  {self.what:<11} {self.found}{advice}"
+        return f"{mark}  {self.what:<11} {self.state}{advice}"
 
 
 def run(home: Home, environ: Mapping[str, str], write: Callable[[str], object]) -> int:
@@ -92,10 +92,10 @@ def findings(home: Home, environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _python() -> Finding:
-    found = f"{platform.python_version()} on {platform.machine()}, SQLite {file.SQLITE_VERSION}"
+    state = f"{platform.python_version()} on {platform.machine()}, SQLite {file.SQLITE_VERSION}"
     if sys.maxsize < 2**32:
-        return Finding("Python", found, "the libraries have no 32-bit builds; use a 64-bit system")
-    return Finding("Python", found)
+        return Finding("Python", state, "the libraries have no 32-bit builds; use a 64-bit system")
+    return Finding("Python", state)
 
 
 def _compiler() -> Finding:
@@ -173,9 +173,9 @@ def _keys(home: Home, config: Config, environ: Mapping[str, str]) -> Iterator[Fi
     ]
     present += [provider.name for provider in config.providers if provider.api_key]
     from_environ = [name for name in ENVIRONMENT if environ.get(name, "").strip()]
-    found = ", ".join(present) or "none; the offline narrator needs none"
+    state = ", ".join(present) or "none; the offline narrator needs none"
     yield Finding(
-        "keys", found + (f" (environment: {', '.join(from_environ)})" if from_environ else "")
+        "keys", state + (f" (environment: {', '.join(from_environ)})" if from_environ else "")
     )
     for name, problem in read_setup(config, environ, home.root).problems.items():
         yield Finding("provider", f"{name}: {problem}", "mend it in config.yaml")
@@ -209,22 +209,22 @@ def _backups(home: Home) -> Finding:
         return Finding("backups", "none yet; the engine makes one a day")
     age = max(0.0, time.time() - paths[0].stat().st_mtime) / 3600
     size = backup.database_size(home)
-    taken = sum(path.stat().st_size for path in paths)
-    kept = backup.kept_daily(size, shutil.disk_usage(paths[0].parent).free + taken)
+    bytes_used = sum(path.stat().st_size for path in paths)
+    copies = backup.kept_daily(size, shutil.disk_usage(paths[0].parent).free + bytes_used)
     days = backup.interval_s(size) / backup.BACKUP_INTERVAL_S
     plan = f"one every {days:.1f} days" if days > 1 else "one a day"
-    found = f"{len(paths)}, {taken / limits.MIB:.1f} MiB, the newest {age:.0f} hours old; {plan}, {kept} kept"
-    return Finding("backups", found)
+    state = f"{len(paths)}, {bytes_used / limits.MIB:.1f} MiB, the newest {age:.0f} hours old; {plan}, {copies} kept"
+    return Finding("backups", state)
 
 
 def _index(home: Home) -> Finding:
     files = [path for path in home.index.iterdir() if path.suffix == ".hnsw"]
     cut_off = [path for path in home.index.iterdir() if path.suffix == ".loading"]
     size = sum(path.stat().st_size for path in files) / limits.MIB
-    found = f"{len(files)} graphs, {size:.1f} MiB" if files else "no graph; small lore needs none"
+    state = f"{len(files)} graphs, {size:.1f} MiB" if files else "no graph; small lore needs none"
     if cut_off and not launch.find(home):
-        found += f", {len(cut_off)} will be built anew"
-    return Finding("index", found)
+        state += f", {len(cut_off)} will be built anew"
+    return Finding("index", state)
 
 
 def _machine(home: Home) -> Iterator[Finding]:
@@ -287,23 +287,23 @@ def _port(home: Home, config: Config) -> Finding:
 
 
 def _token_note(home: Home, config: Config) -> str:
-    known = config.engine.token or read_token(home)
-    return ", for others with the token" if known else ", for others with a token that is made then"
+    own = config.engine.token or read_token(home)
+    return ", for others with the token" if own else ", for others with a token that is made then"
 
 
 def _terminal(environ: Mapping[str, str]) -> Iterator[Finding]:
     kind = environ.get("TERM", "")
     size = shutil.get_terminal_size((0, 0))
     depth = environ.get("COLORTERM", "") or ("256 colours" if "256" in kind else "few colours")
-    found = f"{kind or 'unknown'}, {depth}, {size.columns}x{size.lines}"
+    state = f"{kind or 'unknown'}, {depth}, {size.columns}x{size.lines}"
     if kind in ("", "dumb"):
         yield Finding(
-            "terminal", found, "set TERM to what your terminal is, for example xterm-256color"
+            "terminal", state, "set TERM to what your terminal is, for example xterm-256color"
         )
     elif size.columns and (size.columns < limits.COLUMNS_MIN or size.lines < limits.ROWS_MIN):
-        yield Finding("terminal", found, f"make it {limits.COLUMNS_MIN}x{limits.ROWS_MIN} or larger")
+        yield Finding("terminal", state, f"make it {limits.COLUMNS_MIN}x{limits.ROWS_MIN} or larger")
     else:
-        yield Finding("terminal", found)
+        yield Finding("terminal", state)
     encoding = (sys.stdout.encoding or "").lower().replace("-", "")
     if encoding != "utf8":
         yield Finding("locale", encoding or "unknown", "set LANG to a UTF-8 one, for example C.UTF-8")

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from flower.engine.assets import SHIPPED, load_assets
-from flower.engine.character_list import briefs
+from flower.engine.assets.loader import SHIPPED, load_assets
+from flower.engine.assets.shelves import briefs
 from flower.engine.commands.lookup import closest
 from flower.engine.export import library_archive, library_files, settings_files
 from flower.engine.export.files import names_of, read_story, write, write_bytes, write_named
@@ -42,8 +42,8 @@ def run(home: Home, session: str | None, *, form: str, output: str, whole: bool)
     if form in STORY_FORMATS and session is not None:
         return _story_files(home, session, form, output, whole=whole)
     if form not in (*FORMATS, *STORY_FORMATS):
-        known = ", ".join((*FORMATS, *STORY_FORMATS))
-        raise CommandError(f"there is no format {form!r}; --format takes one of: {known}")
+        there = ", ".join((*FORMATS, *STORY_FORMATS))
+        raise CommandError(f"there is no format {form!r}; --format takes one of: {there}")
     story = _read(home, session, whole=whole)
     if story is None:
         return 0
@@ -65,47 +65,49 @@ def _new_path(output: str) -> Path:
 # --- characters, lorebooks, stories for other programs ---------------------------------------------
 
 
-def character(home: Home, wanted: str, *, form: str, output: str) -> int:
+def character(home: Home, character_id: str, *, form: str, output: str) -> int:
     """Writes a character as a card; returns the exit code. Raises like ``run``."""
     assets = load_assets((SHIPPED, home.assets))
     with _database(home) as db:
-        known = {brief.id: brief.name for brief in briefs(assets.characters)}
-        known |= {stored.brief.id: stored.brief.name for stored in characters.everybody(db)}
-        found = assets.characters.get(wanted) or characters.one(db, wanted)
-        if found is None:
-            raise CommandError(f"there is no character {wanted!r}.{closest(wanted, list(known))}")
-        source = library_files.read_character(db, found)
+        there = {brief.id: brief.name for brief in briefs(assets.characters)}
+        there |= {stored.brief.id: stored.brief.name for stored in characters.everybody(db)}
+        match = assets.characters.get(character_id) or characters.one(db, character_id)
+        if match is None:
+            raise CommandError(
+                f"there is no character {character_id!r}.{closest(character_id, list(there))}"
+            )
+        source = library_files.read_character(db, match)
     chosen = form or _ending_of(output, {"png": "png", "charx": "charx", "json": "v3"}) or "png"
     return _put([library_files.card_file(source, chosen)], output)
 
 
-def lorebook(home: Home, wanted: str, *, form: str, output: str) -> int:
+def lorebook(home: Home, name: str, *, form: str, output: str) -> int:
     """Writes a lorebook; returns the exit code. Raises like ``run``."""
     with _database(home) as db:
         listed = books.listed(db)
-        fits = [one for one in listed if wanted.casefold() in (one.name.casefold(), str(one.id))]
+        fits = [one for one in listed if name.casefold() in (one.name.casefold(), str(one.id))]
         if not fits:
             names = [one.name for one in listed]
-            raise CommandError(f"there is no lorebook {wanted!r}.{closest(wanted, names)}")
+            raise CommandError(f"there is no lorebook {name!r}.{closest(name, names)}")
         book = books.read(db, fits[0].id)
     return _put([library_files.book_file(book, form or library_files.BOOK_FORMATS[0])], output)
 
 
-def preset(home: Home, wanted: str, *, output: str) -> int:
+def preset(home: Home, name: str, *, output: str) -> int:
     """Writes sampler settings; returns the exit code. Raises like ``run``."""
     with _database(home) as db:
-        file = settings_files.preset_file(db, wanted)
+        file = settings_files.preset_file(db, name)
         if file is None:
-            known = list(presets.names(db, presets.SAMPLERS))
-            raise CommandError(f"there is no preset {wanted!r}.{closest(wanted, known)}")
+            there = list(presets.names(db, presets.SAMPLERS))
+            raise CommandError(f"there is no preset {name!r}.{closest(name, there)}")
     return _put([file], output)
 
 
-def replies(home: Home, wanted: str, *, output: str) -> int:
+def replies(home: Home, name: str, *, output: str) -> int:
     """Writes a set of quick replies; returns the exit code. Raises like ``run``."""
     own = [(reply.name, reply.text) for reply in load_config(home, os.environ).quick_replies]
     with _database(home) as db:
-        file = settings_files.replies_file(db, wanted, own)
+        file = settings_files.replies_file(db, name, own)
     return _put([file], output)
 
 
@@ -124,7 +126,7 @@ def library(home: Home, file: Path) -> int:
 
 
 def _story_files(home: Home, session: str, form: str, output: str, *, whole: bool) -> int:
-    """Writes a story for other programs: where it stands, or with ``whole`` a file for each of its ends."""
+    """Writes a story for other programs: up to its current message, or with ``whole`` a file for each of its ends."""
     names = library_files.character_names(load_assets((SHIPPED, home.assets)))
     with _database(home) as db:
         names |= {one.brief.id: one.brief.name for one in characters.everybody(db)}
@@ -175,10 +177,10 @@ def _database(home: Home) -> Iterator[Connection]:
         raise StoreError(f"{home.database} cannot be read ({error}); see `flower check`") from error
 
 
-def _check_story(db: Connection, wanted: str) -> None:
-    if stories.session(db, wanted) is None:
-        known = [stored.id for stored in stories.sessions(db, archived=True)]
-        raise CommandError(f"there is no story {wanted!r}.{closest(wanted, known)}")
+def _check_story(db: Connection, session_id: str) -> None:
+    if stories.session(db, session_id) is None:
+        there = [stored.id for stored in stories.sessions(db, archived=True)]
+        raise CommandError(f"there is no story {session_id!r}.{closest(session_id, there)}")
 
 
 # --- stories for people ----------------------------------------------------------------------------
@@ -189,14 +191,14 @@ def _form_of(output: str) -> str:
     return ending if ending in FORMATS else FORMATS[0]
 
 
-def _read(home: Home, wanted: str | None, *, whole: bool) -> Story | None:
+def _read(home: Home, session_id: str | None, *, whole: bool) -> Story | None:
     with _database(home) as db:
-        if wanted is None:
+        if session_id is None:
             _list(stories.sessions(db, archived=True))
             return None
-        _check_story(db, wanted)
+        _check_story(db, session_id)
         names = names_of(load_assets((SHIPPED, home.assets)))
-        return read_story(db, wanted, names, time.time(), whole=whole)
+        return read_story(db, session_id, names, time.time(), whole=whole)
 
 
 def _check_version(db: Connection) -> None:

@@ -17,7 +17,7 @@ import trio
 
 from flower import launch, limits
 from flower.engine.admin import backup
-from flower.engine.assets import SHIPPED, load_assets
+from flower.engine.assets.loader import SHIPPED, load_assets
 from flower.engine.provider.llamacpp import fetch, gguf, sizes
 from flower.engine.provider.llamacpp.files import completes_only, core_count, read_memory
 from flower.engine.provider.text_prompts import BASE_NOTE

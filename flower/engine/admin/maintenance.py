@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -30,39 +30,23 @@ from flower.protocol.messages import State
 
 log = logging.getLogger(__name__)
 
-TASK_RESTART_S = 30.0  # before a background task that crashed starts again
 UPKEEP_FIRST_S = 30.0  # after a start: nobody waits for a backup
 UPKEEP_INTERVAL_S = 3600.0
 DRAFT_KEPT_S = 3600.0  # by when any writer is done, or was killed
 
 
-async def keep_running(what: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Runs ``work``, which never ends by itself; a bug in it is logged and it starts again later.
-
-    An edge like those of a turn and of a connection: what works in the background must not take
-    stories down with it.
-    """
-    while True:
-        try:
-            await work()
-            return
-        except Exception:
-            log.exception("%s crashed; it starts again in %.0f s", what, TASK_RESTART_S)
-        await trio.sleep(TASK_RESTART_S)
-
-
 async def run(engine: Engine, home: Home, clock: Callable[[], float] = time.time) -> None:
     """Keeps the home in order until cancelled; ``clock`` is Unix time in seconds."""
-    said = ""
+    last_sentence = ""
     await trio.sleep(UPKEEP_FIRST_S)
     while True:
         try:
             await once(engine, home, clock())
-            said = ""
+            last_sentence = ""
         except FlowerError as error:
             log.warning("upkeep: %s", error)
-            if str(error) != said:  # once, not every hour
-                said = str(error)
+            if str(error) != last_sentence:  # once, not every hour
+                last_sentence = str(error)
                 engine.broadcast(f"✗ {error}", State())
         await trio.sleep(UPKEEP_INTERVAL_S)
 
@@ -81,9 +65,11 @@ async def once(engine: Engine, home: Home, now: float) -> None:
     """Does what is due at ``now``; raises ``FlowerError`` if something could not be done."""
     await trio.to_thread.run_sync(sweep_drafts, home, now, abandon_on_cancel=True)
     database = engine.services.database
-    known = {user.id for user in await database.read(users.listed)}
+    user_ids = {user.id for user in await database.read(users.listed)}
     before = now - limits.EXPORT_KEPT_S
-    await trio.to_thread.run_sync(files.drop_old, database.path, known, before, abandon_on_cancel=True)
+    await trio.to_thread.run_sync(
+        files.drop_old, database.path, user_ids, before, abandon_on_cancel=True
+    )
     if await trio.to_thread.run_sync(backup.is_due, home, now):
         # Given up at a stop: what is half done has no name yet and is swept up next time.
         path = await trio.to_thread.run_sync(

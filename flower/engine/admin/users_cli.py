@@ -60,12 +60,12 @@ def show(home: Home) -> int:
     def read(db: Connection) -> list[tuple[users.User, list[users.Token]]]:
         return [(user, users.tokens(db, user.id)) for user in users.listed(db)]
 
-    found = change(home, read)
-    if not found:
+    rows = change(home, read)
+    if not rows:
         print(
             as_typed("There are no users: the home is one person's. `flower user add NAME` makes one.")
         )
-    for user, tokens in found:
+    for user, tokens in rows:
         print(
             f"{printable_line(user.name)}  user {int(user.id)}, {counted(user.stories, 'story', 'stories')}"
         )
@@ -94,8 +94,8 @@ def token(home: Home, name: str, label: str, lasting: str, *, revoked: bool) -> 
     if not label:
         if revoked:
             raise CommandError("Which token is revoked? Give its label.")
-        found = change(home, lambda db: users.tokens(db, users.named(db, name).id))
-        for one in found:
+        rows = change(home, lambda db: users.tokens(db, users.named(db, name).id))
+        for one in rows:
             print(f"{printable_line(one.label)}  made {_day(one.created)}{_until(one.ends)}")
         return 0
     if revoked:
@@ -134,9 +134,9 @@ def limit(home: Home, name: str, what: str, number: str) -> int:
 
     if bool(what) != bool(number):
         raise CommandError(f"Which limit, and how much? One of {', '.join(allowances.NAMES)}, or off.")
-    found = change(home, work)
+    allowed = change(home, work)
     for one in allowances.NAMES:
-        value = getattr(found, one)
+        value = getattr(allowed, one)
         print(
             printable_line(f"{one:<8} {'no limit' if value is None else f'{value:g}'}  {MEANINGS[one]}")
         )

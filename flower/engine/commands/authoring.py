@@ -10,14 +10,14 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from flower.engine.asset_files import FOLDERS, Asset
-from flower.engine.assets import Character
+from flower.engine.assets.kinds import Character
+from flower.engine.assets.shelves import owned, owner_of
+from flower.engine.assets.yaml_files import FOLDERS, Asset
 from flower.engine.commands import edited_rows, editing
 from flower.engine.commands.editing import ASSETS, CALLED, Subject
 from flower.engine.commands.lookup import closest
 from flower.engine.forms import specs
 from flower.engine.forms.values import read_all
-from flower.engine.own_assets import owned, owner_of
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
 from flower.engine.store.library import books, characters, personas

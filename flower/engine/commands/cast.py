@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from flower.engine.assets import Character
+from flower.engine.assets.kinds import Character
+from flower.engine.assets.shelves import plain
 from flower.engine.commands import table
 from flower.engine.commands.lookup import closest, current_of, named, story_of
 from flower.engine.commands.steering import steer
 from flower.engine.game import steering
 from flower.engine.game.steering import NOTE_CHARS, Persona, Steering
-from flower.engine.own_assets import plain
 from flower.engine.prompt.direction import StoryRef, greetings_of_cast, model_of
 from flower.engine.sessions.create import rows_of
 from flower.engine.sessions.engine import Engine

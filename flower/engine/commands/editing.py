@@ -15,12 +15,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from flower import limits
-from flower.engine.asset_files import FOLDERS, Asset, as_read
-from flower.engine.assets import Character, Rule, World
+from flower.engine.assets.kinds import Character, Rule, World
+from flower.engine.assets.shelves import owned, owner_of, plain
+from flower.engine.assets.yaml_files import FOLDERS, Asset, as_read
 from flower.engine.commands import edited_rows
 from flower.engine.forms import specs
 from flower.engine.forms.values import Spec, field_of, read_all, text_of
-from flower.engine.own_assets import owned, owner_of, plain
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
 from flower.engine.store.library import characters

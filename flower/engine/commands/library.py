@@ -15,11 +15,10 @@ import trio
 from msgspec import Struct
 
 from flower import limits
-from flower.engine.assets import Character
-from flower.engine.character_list import Brief, briefs
+from flower.engine.assets.kinds import Character
+from flower.engine.assets.shelves import Brief, briefs, plain
 from flower.engine.commands.lookup import closest
 from flower.engine.export import library_files
-from flower.engine.own_assets import plain
 from flower.engine.recall.native_check import NoNumpyError, load_numpy
 from flower.engine.sessions import snapshot
 from flower.engine.sessions.engine import Engine

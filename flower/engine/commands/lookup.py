@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from flower.engine.assets import Character, Rule, World
+from flower.engine.assets.kinds import Character, Rule, World
 from flower.engine.commands.catalogue import EXAMPLES, GROUPS, OPTIONS
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client, Session

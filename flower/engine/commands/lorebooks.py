@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from flower.engine.assets.shelves import owner_of
 from flower.engine.commands.lookup import find_book, story_of
 from flower.engine.game.steering import Steering
 from flower.engine.lorebook.outcome import Outcome
 from flower.engine.lorebook.situation import NOTHING
-from flower.engine.own_assets import owner_of
 from flower.engine.prompt import bookshelf
 from flower.engine.prompt.books_at_hand import books_here, moment_of, ready_books
 from flower.engine.prompt.context import most_messages

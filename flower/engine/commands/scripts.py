@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from flower.engine.assets.shelves import owner_of
 from flower.engine.commands.lookup import closest
-from flower.engine.own_assets import owner_of
 from flower.engine.scripts.apply import problem_of
 from flower.engine.scripts.script import Script, ScriptPlace
 from flower.engine.sessions.engine import Engine

@@ -8,7 +8,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from flower import limits
-from flower.engine.character_list import briefs
+from flower.engine.assets.shelves import briefs
 from flower.engine.commands.game import add_message
 from flower.engine.commands.lookup import closest, current_of, named, story_of
 from flower.engine.game import steering

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from flower import limits
-from flower.engine.assets import World
+from flower.engine.assets.kinds import World
+from flower.engine.assets.shelves import owner_of
 from flower.engine.commands.lookup import named
-from flower.engine.own_assets import owner_of
 from flower.engine.recall.base import lore_scope
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client

@@ -9,10 +9,9 @@ import contextlib
 from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 
-from flower.engine.assets import Assets
-from flower.engine.character_list import briefs
+from flower.engine.assets.kinds import Assets
+from flower.engine.assets.shelves import briefs, owned, owner_of
 from flower.engine.export.render import Story, file_name, other_branches, render
-from flower.engine.own_assets import owned, owner_of
 from flower.engine.store import stories, tree
 from flower.engine.store.connection import Connection
 from flower.errors import CommandError

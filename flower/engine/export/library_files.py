@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct
 
 from flower import limits
-from flower.engine.assets import Assets, Character
-from flower.engine.character_list import briefs
+from flower.engine.assets.kinds import Assets, Character
+from flower.engine.assets.shelves import briefs, owner_of, plain
 from flower.engine.export.chats import chat_of
 from flower.engine.game.steering import Steering
 from flower.engine.interchange import (
@@ -27,7 +27,6 @@ from flower.engine.interchange import (
 from flower.engine.interchange.cards import card_of
 from flower.engine.interchange.values import Card, Chat, Group, Kind
 from flower.engine.lorebook.book import Book
-from flower.engine.own_assets import owner_of, plain
 from flower.engine.store import branches, imported_chats, states, stories
 from flower.engine.store.connection import Connection
 from flower.engine.store.library import books, characters, originals

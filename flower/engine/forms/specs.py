@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from flower import limits
-from flower.engine.assets import PRONOUNS, Character, DepthPrompt, Rule, World
+from flower.engine.assets.kinds import PRONOUNS, Character, DepthPrompt, Rule, World
 from flower.engine.forms.values import Spec
 from flower.engine.game.steering import NOTE_CHARS
 from flower.engine.lorebook.book import Book, Entry, Logic, Position, Role

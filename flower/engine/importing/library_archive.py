@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from flower import file_io, limits
-from flower.engine.character_list import brief_of
+from flower.engine.assets.shelves import brief_of
 from flower.engine.importing.take import State, Taken, TakeOutcome
 from flower.engine.store.connection import Connection
 from flower.engine.store.library.characters import Stored

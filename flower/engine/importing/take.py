@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from flower import limits
+from flower.engine.assets.shelves import owner_of
 from flower.engine.game.steering import NOTE_CHARS, Cast, Note, Persona
 from flower.engine.importing import chats
 from flower.engine.importing.chats import marks_of, nodes_of, speakers
@@ -22,7 +23,6 @@ from flower.engine.interchange.cards import character_of, short
 from flower.engine.interchange.fields import stem_of
 from flower.engine.interchange.values import Card, Chat, Imported, Kind, QuickReplies
 from flower.engine.lorebook.book import Book, Entry
-from flower.engine.own_assets import owner_of
 from flower.engine.scripts.script import Script
 from flower.engine.store import allowances, imported_chats, states, stories
 from flower.engine.store.connection import Connection

@@ -14,8 +14,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from flower import limits
-from flower.engine import assets
-from flower.engine.assets import Character
+from flower.engine.assets import kinds
+from flower.engine.assets.kinds import Character
 from flower.engine.interchange import book_reader, script_reader
 from flower.engine.interchange.fields import (
     first_text,
@@ -247,7 +247,7 @@ def character_of(card: Card, character_id: str) -> Character:
         example_dialogue=clean(card.example_dialogue),
         system_prompt=clean(card.system_prompt),
         post_history_instructions=clean(card.post_history_instructions),
-        depth_prompt=assets.DepthPrompt(clean(depth.text), depth.depth, depth.role) if depth else None,
+        depth_prompt=kinds.DepthPrompt(clean(depth.text), depth.depth, depth.role) if depth else None,
         tags=_texts(card.tags),
         creator=clean(card.creator),
         version=clean(card.version),

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from flower.engine.assets import DepthPrompt
+from flower.engine.assets.kinds import DepthPrompt
 from flower.engine.lorebook.book import Book
 from flower.engine.scripts.script import Script
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from flower import limits
-from flower.engine.assets import World
+from flower.engine.assets.kinds import World
 from flower.engine.game.checks import WORKED
 from flower.engine.game.clocks import NEAR_SHARE, Now
 from flower.engine.game.steering import NARRATOR

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from flower.engine.assets import Assets, Character, World
+from flower.engine.assets.kinds import Assets, Character, World
 from flower.engine.game import proposals, steering
 from flower.engine.game.clocks import Now, ambience_at
 from flower.engine.game.state import StoryState

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from flower.engine.assets import Assets
+from flower.engine.assets.kinds import Assets
 from flower.engine.lorebook.book import Position
 from flower.engine.lorebook.outcome import Fired
 from flower.engine.prompt.direction import StoryRef, values_of

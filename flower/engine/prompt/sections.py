@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from flower.engine.assets import Character, Rule, World
+from flower.engine.assets.kinds import Character, Rule, World
 from flower.engine.game import clocks, people
 from flower.engine.game.clocks import Now
 from flower.engine.game.sheet import SCENE_IN_PROMPT, Sheet

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
-from flower.engine.assets import Assets
+from flower.engine.assets.kinds import Assets
 from flower.engine.prompt.bookshelf import Bookshelf
 from flower.engine.prompt.scripted import (
     ScriptRunner,

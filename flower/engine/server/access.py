@@ -130,8 +130,8 @@ class Access:
 
     def mark(self, header: Header) -> str:
         """Returns the open part of the user's token that was shown."""
-        found = parts(_bearer(header("Authorization") or ""))
-        return found[0] if found is not None else ""
+        token = parts(_bearer(header("Authorization") or ""))
+        return token[0] if token is not None else ""
 
     def is_home_token(self, header: Header) -> bool:
         """Whether the home's own token was shown."""
@@ -152,8 +152,8 @@ class Access:
             return Refusal(
                 421, "This engine does not go by that name; add it to engine.names in config.yaml."
             )
-        shown = header("Authorization") or ""
-        as_user = parts(_bearer(shown)) is not None and not self._is_token(shown)
+        sent = header("Authorization") or ""
+        as_user = parts(_bearer(sent)) is not None and not self._is_token(sent)
         if not as_user and not self.needs_token(peer):
             return None
         wait = self._attempts.wait_s(address, now)
@@ -162,10 +162,10 @@ class Access:
             return Refusal(429, f"Too many wrong tokens; try again in {whole} s.", whole)
         if user is not None:  # no reason to forget what else was tried from there
             return None
-        if not as_user and self._is_token(shown):
+        if not as_user and self._is_token(sent):
             self._attempts.passed(address)
             return None
-        if shown:  # a client that knows of no token does not guess
+        if sent:  # a client that knows of no token does not guess
             self._attempts.failed(address, now)
         return Refusal(401, "The token is missing or wrong; send it as Authorization: Bearer TOKEN.")
 

@@ -3,8 +3,8 @@
 Wrong tokens are in the log of logins. Whose program is at the other end of a loopback connection is looked up, because
 loopback belongs to everybody who has an account here: Linux names the owner of every TCP socket in
 ``/proc/self/net/tcp`` and ``tcp6`` (proc_pid_net(5)), and the client's socket is the one whose local end is our remote
-end. Elsewhere nobody can be told apart, and a token has to do. The rules are ``access``'s; what those who are in do is
-``connection``'s.
+end. Elsewhere users cannot be distinguished, and a token has to do. The rules are ``access``'s; what those who are in
+do is ``connection``'s.
 """
 
 from __future__ import annotations
@@ -65,13 +65,13 @@ class Door:
         """Whether a user has so many clients here that there is no room for another."""
         return self._inside[user.id] >= limits.USER_CLIENTS
 
-    async def asks(self, asked: Request | Websocket) -> tuple[Peer, User | None]:
+    async def asks(self, request: Request | Websocket) -> tuple[Peer, User | None]:
         """Returns the peer and its user; without a user's token the database is not asked.
 
         Raises ``ElsewhereError`` for a guest who connects while another engine plays their table.
         """
-        peer = await self._peer(asked)
-        text = self._rules.user_token(asked.headers.get, peer, trio.current_time())
+        peer = await self._peer(request)
+        text = self._rules.user_token(request.headers.get, peer, trio.current_time())
         if not text:
             return peer, None
         database, now = self._engine.services.database, self._engine.now()
@@ -80,21 +80,21 @@ class Door:
             try:
                 user = await self._guest(text)
             except ElsewhereError:
-                if isinstance(asked, Websocket):
+                if isinstance(request, Websocket):
                     raise
                 return peer, None  # for a page nobody is sent elsewhere
-        strange = user is None and not self._rules.is_home_token(asked.headers.get)
+        strange = user is None and not self._rules.is_home_token(request.headers.get)
         if strange and trio.current_time() - self._noted >= REFUSALS_NOTED_S:
             self._noted = trio.current_time()
             await self._note(users.HOME, "refused", f"a token from {peer.address or 'this machine'}")
         return peer, user
 
-    async def _peer(self, asked: Request | Websocket) -> Peer:
+    async def _peer(self, request: Request | Websocket) -> Peer:
         """Returns who asks; whoever comes through a proxy is no program of ours, wherever that runs."""
-        client = asked.scope.get("client")
+        client = request.scope.get("client")
         near = str(client[0]) if client and client[0] else ""
-        behind = self._rules.proxies.client_behind(near, asked.headers.getlist)
-        return Peer(behind) if behind is not None else await _peer(asked.scope)
+        behind = self._rules.proxies.client_behind(near, request.headers.getlist)
+        return Peer(behind) if behind is not None else await _peer(request.scope)
 
     async def _guest(self, text: str) -> User | None:
         """Returns who comes in with the code of a table instead of a token."""
@@ -112,10 +112,10 @@ class Door:
         except StoreError as error:  # a full disk keeps nobody out
             log.warning("not in the audit log: %s", error)
 
-    async def private_refusal(self, asked: Request) -> Refusal | None:
+    async def private_refusal(self, request: Request) -> Refusal | None:
         """Returns why a page about the engine is not shown, None if it is."""
-        peer, user = await self.asks(asked)
-        return self._rules.private_refusal(asked.headers.get, peer, trio.current_time(), user)
+        peer, user = await self.asks(request)
+        return self._rules.private_refusal(request.headers.get, peer, trio.current_time(), user)
 
     async def visitor(
         self, header: Header, peer: Peer, user: User | None, expel: Callable[[], None]

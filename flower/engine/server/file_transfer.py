@@ -83,7 +83,7 @@ class Uploads:
                 await self._allowances.check_import(user.id, user.name)
             with trio.fail_after(UPLOAD_S):
                 async with self._at_once, self._received(request) as path:
-                    taken = await self._importer.take(
+                    imported = await self._importer.take(
                         path,
                         name or "unnamed",
                         me,
@@ -104,7 +104,7 @@ class Uploads:
             return _json(507, {"error": str(error)})
         except trio.TooSlowError:
             return _json(408, {"error": f"the file did not come within {UPLOAD_S:.0f} seconds"})
-        return _json(200, msgspec.to_builtins(taken))
+        return _json(200, msgspec.to_builtins(imported))
 
     @contextlib.asynccontextmanager
     async def _received(self, request: Request) -> AsyncIterator[Path]:
@@ -176,8 +176,10 @@ class Exports:
             if size is not None:
                 return _file(self._pieces(path, size), size, name)
             if PASSED not in request.headers and self._engine.services.database.shared:
-                shown = request.headers.get("Authorization") or (f"Bearer {token}" if token else "")
-                answer = await self._elsewhere(name, shown, cast("Any", request.scope)[_OPEN])
+                authorization = request.headers.get("Authorization") or (
+                    f"Bearer {token}" if token else ""
+                )
+                answer = await self._elsewhere(name, authorization, cast("Any", request.scope)[_OPEN])
                 if answer is not None:
                     return answer
         text = "There is no such export; /export writes one.\n"

@@ -29,8 +29,8 @@ class Proxies:
         """Whether a peer's address, "" on a Unix socket, is a proxy's."""
         if not peer:
             return self._unix
-        found = _address(peer)
-        return found is not None and any(found in one for one in self._networks)
+        address = _address(peer)
+        return address is not None and any(address in one for one in self._networks)
 
     def client_behind(self, peer: str, header: Header) -> str | None:
         """Returns the address of who asks through a peer, ``UNKNOWN`` for one that is hidden.
@@ -40,20 +40,20 @@ class Proxies:
         """
         if peer not in self:
             return None
-        listed, told = header("X-Forwarded-For"), header("Forwarded")
-        if not listed and not told:
+        listed, forwarded = header("X-Forwarded-For"), header("Forwarded")
+        if not listed and not forwarded:
             return None
-        if listed and told:  # a proxy writes one of them, so the other is its client's invention
+        if listed and forwarded:  # a proxy writes one of them, so the other is its client's invention
             return UNKNOWN
-        found = UNKNOWN
-        for name in _last_first(_named(listed) if listed else _for(told)):
+        client = UNKNOWN
+        for name in _last_first(_named(listed) if listed else _for(forwarded)):
             address = _address(name)
             if address is None:
                 return UNKNOWN
-            found = str(address)
-            if found not in self:
+            client = str(address)
+            if client not in self:
                 break
-        return found
+        return client
 
 
 def network_of(text: str) -> Network:
@@ -69,10 +69,10 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
-        found = ipaddress.ip_address(text.partition("%")[0])
+        address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return None
-    return getattr(found, "ipv4_mapped", None) or found
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _last_first(names: Iterator[str]) -> list[str]:
@@ -89,5 +89,5 @@ def _for(lines: Sequence[str]) -> Iterator[str]:
     for line in lines:
         for element in line[-HEADER_CHARS:].split(","):
             pairs = (pair.partition("=") for pair in element.split(";"))
-            said = [value.strip() for name, _, value in pairs if name.strip().lower() == "for"]
-            yield said[0] if said else ""
+            values = [value.strip() for name, _, value in pairs if name.strip().lower() == "for"]
+            yield values[0] if values else ""

@@ -36,7 +36,7 @@ class HealthReport(Struct, frozen=True):
 
 
 async def look(engine: Engine) -> HealthReport:
-    """Tries the store; of the embedding model tells what its last use has shown. Raises nothing."""
+    """Tries the store; of the embedding model says how its last use went. Raises nothing."""
     store = await _store(engine)
     recall = engine.services.library.trouble
     lines = [f"store: {store or 'OK'}", f"recall: {recall or 'OK'}"]

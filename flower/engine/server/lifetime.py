@@ -2,8 +2,8 @@
 
 The rule, as a person would expect it: quitting the last client ends the engine, a reply that is still
 streaming first; a client that just vanishes (the SSH link dropped) leaves an engine that lingers, so
-that the next one finds the story where it was. An engine started by hand lives until it is told to
-stop.
+that the next one finds the story where it was. An engine started by hand lives until somebody
+stops it.
 """
 
 from __future__ import annotations

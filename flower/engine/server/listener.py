@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 FRAME_IN_BYTES = 256 * limits.KIB  # a prompt with a pasted chapter fits; a flood does not
 HEADERS_S = 5.0  # from connecting to a whole request: slow-loris ends here
 TLS_HANDSHAKE_S = 10.0
-GRACEFUL_S = 1.0  # hypercorn waits so long for connections after they were told to close
+GRACEFUL_S = 1.0  # hypercorn waits so long for connections that it has asked to close
 PORT_TRIES = 10  # 8000 is a popular port; an engine started for a client may take the next free one
 
 BACKLOG = 64
@@ -116,7 +116,7 @@ def url_of(bound: socket.socket, *, secure: bool = False) -> str:
     if bound.family == socket.AF_UNIX:
         return f"unix:{bound.getsockname()}"
     host, port = bound.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - what we were told to bind, not what we choose
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - what the settings name, not what we choose
         host = "127.0.0.1"
     scheme = "wss" if secure else "ws"
     named = f"[{host}]" if ":" in host else host

@@ -49,7 +49,7 @@ class Socket(Protocol):
 class Hop:
     """How a client gets to the engine that plays its story, if that is another one.
 
-    ``authorization`` is the header that lets it in there. ``follows``: it goes there by itself when told.
+    ``authorization`` is the header that lets it in there. ``follows``: it goes there by itself when sent.
     ``unsent`` is a frame of the client that no engine has taken yet.
     """
 
@@ -190,8 +190,8 @@ class Silence:
 
     @property
     def lasts_s(self) -> float:
-        heard = max(self._line.heard, self._since)
-        return trio.current_time() - heard if self._listens else 0.0
+        last_received = max(self._line.last_received, self._since)
+        return trio.current_time() - last_received if self._listens else 0.0
 
 
 async def _listen_for_life(engine: WebSocket, silence: Silence, scope: trio.CancelScope) -> None:

@@ -13,10 +13,11 @@ from pathlib import Path
 import trio
 from msgspec.structs import replace
 
-from flower.engine import asset_files
-from flower.engine.asset_files import Asset, WrittenAsset
-from flower.engine.assets import SHIPPED, Assets, Character, Rule, World, load_assets
-from flower.engine.own_assets import owned, owner_of, plain
+from flower.engine.assets import yaml_files
+from flower.engine.assets.kinds import Assets, Character, Rule, World
+from flower.engine.assets.loader import SHIPPED, load_assets
+from flower.engine.assets.shelves import owned, owner_of, plain
+from flower.engine.assets.yaml_files import Asset, WrittenAsset
 from flower.engine.sessions import snapshot
 from flower.engine.sessions.create import WorldLore
 from flower.engine.sessions.imports import Imports
@@ -48,15 +49,15 @@ class AssetEdits:
         """
         user = owner_of(asset.id)
         if user:
-            asset = asset_files.as_read(replace(asset, id=plain(asset.id)))
+            asset = yaml_files.as_read(replace(asset, id=plain(asset.id)))
             asset = replace(asset, id=owned(asset.id, user))
             await self._libraries.write(user, asset)
             self._imports.tell_user(user)
             if isinstance(asset, World):
                 await self._lore.sync(asset.id, again=True)
             return None
-        asset = asset_files.as_read(asset)
-        written = await trio.to_thread.run_sync(asset_files.write, self._folder, asset)
+        asset = yaml_files.as_read(asset)
+        written = await trio.to_thread.run_sync(yaml_files.write, self._folder, asset)
         await self._take(asset)
         return written
 
@@ -71,8 +72,8 @@ class AssetEdits:
 
         What came with Flower or was imported under this id is there again. Raises ``AssetError``.
         """
-        folder = asset_files.FOLDERS[kind]
-        aside = await trio.to_thread.run_sync(asset_files.put_aside, self._folder, asset_id, folder)
+        folder = yaml_files.FOLDERS[kind]
+        aside = await trio.to_thread.run_sync(yaml_files.put_aside, self._folder, asset_id, folder)
         if aside is None:
             return None
         shipped = await trio.to_thread.run_sync(load_assets, (SHIPPED,))

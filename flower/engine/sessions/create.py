@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from flower.engine.assets import Assets
+from flower.engine.assets.kinds import Assets
+from flower.engine.assets.shelves import owner_of
 from flower.engine.game.people import Person
 from flower.engine.game.state import StoryState, dump_variables
 from flower.engine.game.steering import NOTE_CHARS, Persona
-from flower.engine.own_assets import owner_of
 from flower.engine.prompt.context import around
 from flower.engine.prompt.direction import StoryRef, greetings
 from flower.engine.prompt.macros import Expanded

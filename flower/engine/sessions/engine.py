@@ -18,7 +18,7 @@ import trio
 from msgspec import UNSET, structs
 
 from flower import limits
-from flower.engine.assets import Assets
+from flower.engine.assets.kinds import Assets
 from flower.engine.export import files
 from flower.engine.game.steering import rules_on
 from flower.engine.prompt.turn_input import Services

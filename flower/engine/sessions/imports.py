@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 import trio
 from msgspec.structs import replace
 
-from flower.engine.assets import Assets, Character
-from flower.engine.character_list import CharacterList, ImportedCharacter, written_of
+from flower.engine.assets.kinds import Assets, Character
+from flower.engine.assets.shelves import CharacterList, ImportedCharacter, written_of
 from flower.engine.importing.importer import Importer
 from flower.engine.importing.take import TakeOutcome
 from flower.engine.prompt.turn_input import Services

@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 
 import trio
 
-from flower.engine.asset_files import FOLDERS, Asset
-from flower.engine.assets import Assets, Rule, World
-from flower.engine.character_list import CharacterList, ImportedCharacter
-from flower.engine.own_assets import OwnShelf, Shelf
+from flower.engine.assets.kinds import Assets, Rule, World
+from flower.engine.assets.shelves import CharacterList, ImportedCharacter, OwnShelf, Shelf
+from flower.engine.assets.yaml_files import FOLDERS, Asset
 from flower.engine.store.connection import Store
 from flower.engine.store.library import characters, own_assets
 from flower.engine.store.library.characters import Stored

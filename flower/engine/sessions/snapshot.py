@@ -11,8 +11,8 @@ from msgspec import UNSET
 
 import flower
 from flower import limits
-from flower.engine.assets import Assets
-from flower.engine.character_list import briefs
+from flower.engine.assets.kinds import Assets
+from flower.engine.assets.shelves import briefs
 from flower.engine.sessions.session import Session
 from flower.engine.store.selections import Selection
 from flower.engine.store.stories import Message, StoredSession

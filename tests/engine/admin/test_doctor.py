@@ -37,7 +37,7 @@ async def test_everything_is_looked_at_and_named(home: Home) -> None:
         "Python", "compiler", "packages", "home", "config", "assets", "keys", "database", "backups", "index",
         "disk", "engine", "terminal", "recall",
     } <= set(findings)  # fmt: skip
-    assert findings["database"].found.startswith("0 stories, 0 messages.")
+    assert findings["database"].state.startswith("0 stories, 0 messages.")
     for name in ("Python", "packages", "home", "config", "assets", "database", "index", "terminal"):
         assert findings[name].advice == "", findings[name]
 
@@ -103,7 +103,7 @@ async def test_what_is_wrong_comes_with_what_to_do(
 
 def test_the_model_is_loaded_and_tried(home: Home) -> None:
     finding = found(home)["recall"]
-    assert "one sentence in" in finding.found or finding.advice
+    assert "one sentence in" in finding.state or finding.advice
 
 
 def test_a_missing_model_is_told(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import trio
 from trio.testing import MockClock
 
 from flower import limits
+from flower.engine import tasks
 from flower.engine.admin import backup, maintenance
 from flower.engine.provider.registry import ModelRegistry
 from flower.engine.recall.library import PassageLibrary
@@ -146,7 +147,7 @@ async def test_a_background_task_that_crashes_starts_again(
         if lives < 3:
             raise ZeroDivisionError
 
-    await maintenance.keep_running("the mortal", mortal)
+    await tasks.keep_running("the mortal", mortal)
     assert lives == 3
-    assert trio.current_time() >= 2 * maintenance.TASK_RESTART_S
+    assert trio.current_time() >= 2 * tasks.TASK_RESTART_S
     assert caplog.text.count("the mortal crashed") == 2

@@ -9,9 +9,10 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower.engine import asset_files
-from flower.engine.assets import READERS, Character, DepthPrompt, load_assets
-from flower.engine.character_list import Brief, CharacterList, ImportedCharacter
+from flower.engine.assets import yaml_files
+from flower.engine.assets.kinds import READERS, Character, DepthPrompt
+from flower.engine.assets.loader import load_assets
+from flower.engine.assets.shelves import Brief, CharacterList, ImportedCharacter
 from flower.engine.commands.library import filtered
 from flower.engine.sessions import snapshot
 from flower.errors import AssetError
@@ -106,10 +107,10 @@ def test_a_written_file_says_what_was_meant(persona: str, greeting: str, others:
         talkativeness=0.5,
     )
     try:
-        text = asset_files.yaml_of(meant)
+        text = yaml_files.yaml_of(meant)
     except AssetError:
         return
-    assert READERS["characters"](asset_files.value_of(text), ()) == meant
+    assert READERS["characters"](yaml_files.value_of(text), ()) == meant
 
 
 def test_what_is_written_over_is_kept(tmp_path: Path) -> None:
@@ -117,7 +118,7 @@ def test_what_is_written_over_is_kept(tmp_path: Path) -> None:
     folder = tmp_path / "characters"
     folder.mkdir()
     (folder / "my friend.yaml").write_text("id: ada\nname: Ada\npersona: Old.\n")
-    path = asset_files.write(tmp_path, Character("ada", "Ada", "New.")).path
+    path = yaml_files.write(tmp_path, Character("ada", "Ada", "New.")).path
     assert path.name == "my friend.yaml"
     assert (folder / "my friend.yaml.before").read_text().endswith("Old.\n")
     assert [one.persona for one in load_assets([tmp_path]).characters.values()] == ["New."]

@@ -9,7 +9,8 @@ import trio.testing
 from msgspec.structs import replace
 
 from flower import limits
-from flower.engine.assets import SHIPPED, Character, load_assets
+from flower.engine.assets.kinds import Character
+from flower.engine.assets.loader import SHIPPED, load_assets
 from flower.engine.commands import dispatch
 from flower.engine.commands.editing import Subject, form_of
 from flower.engine.forms import specs, values

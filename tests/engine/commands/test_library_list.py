@@ -8,7 +8,7 @@ import trio.testing
 from msgspec.structs import replace
 
 from flower.client.events import Send
-from flower.engine.character_list import Brief
+from flower.engine.assets.shelves import Brief
 from flower.engine.commands.library import PAGE, TUTORIAL, Ranking, arranged
 from flower.protocol import codec
 from flower.protocol.messages import (

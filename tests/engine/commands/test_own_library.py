@@ -11,8 +11,8 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
+from flower.engine.assets.shelves import OwnShelf, Shelf, owned, owner_of, plain
 from flower.engine.commands import lookup
-from flower.engine.own_assets import OwnShelf, Shelf, owned, owner_of, plain
 from flower.engine.store import users
 from flower.engine.store.connection import Connection
 from flower.engine.store.library import own_assets

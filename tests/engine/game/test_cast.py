@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from trio.testing import MockClock
 
-from flower.engine.assets import Character
+from flower.engine.assets.kinds import Character
 from flower.protocol.messages import SystemUpdate
 from tests.engine.game.test_game import newest_prompt, story, told
 from tests.engine.prompt.test_craft import NED, system, with_assets

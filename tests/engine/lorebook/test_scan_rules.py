@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from flower import limits
-from flower.engine.assets import Character, World
+from flower.engine.assets.kinds import Character, World
 from flower.engine.game.clocks import Now
 from flower.engine.game.state import StoryState
 from flower.engine.game.steering import Persona, Steering

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import trio.testing
 
-from flower.engine.assets import Character, DepthPrompt
+from flower.engine.assets.kinds import Character, DepthPrompt
 from flower.engine.game.steering import Persona, Steering
 from flower.engine.lorebook.book import Book
 from flower.engine.prompt.books_at_hand import books_here

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import trio.testing
 
-from flower.engine.assets import Character
+from flower.engine.assets.kinds import Character
 from flower.engine.prompt.assemble import Inset, PromptLine, Section, assemble
 from flower.engine.prompt.sections import character_sections
 from flower.engine.store import states, stories, tree

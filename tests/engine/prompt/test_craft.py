@@ -14,7 +14,7 @@ from msgspec import UnsetType
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from flower.engine.assets import Assets, Character, Rule, World
+from flower.engine.assets.kinds import Assets, Character, Rule, World
 from flower.engine.commands import catalogue
 from flower.engine.game import proposals
 from flower.engine.game.clocks import Ambience

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from flower.engine.assets import Assets, Character, DepthPrompt, World
+from flower.engine.assets.kinds import Assets, Character, DepthPrompt, World
 from flower.engine.game.clocks import Now
 from flower.engine.game.sheet import Counter, Sheet
 from flower.engine.game.state import StoryState

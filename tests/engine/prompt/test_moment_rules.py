@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from flower.engine.assets import Character
+from flower.engine.assets.kinds import Character
 from flower.engine.game.clocks import Now
 from flower.engine.game.sheet import Sheet
 from flower.engine.game.state import StoryState

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flower.engine.assets import Character, Rule, World
+from flower.engine.assets.kinds import Character, Rule, World
 from flower.engine.prompt.assemble import OPENING, PLAYERS_WORDS
 from flower.engine.prompt.plain_text import StoryText, as_story, premise
 from flower.engine.prompt.sections import RECALLED_HEAD, SCAFFOLD, system_sections

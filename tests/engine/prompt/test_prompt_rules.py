@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from flower import limits
-from flower.engine.assets import Rule
+from flower.engine.assets.kinds import Rule
 from flower.engine.game.checks import WORKED
 from flower.engine.game.clocks import Clock, Now
 from flower.engine.game.sheet import Sheet

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from trio.testing import MockClock
 
-from flower.engine.assets import Character
+from flower.engine.assets.kinds import Character
 from flower.engine.game.steering import NARRATOR
 from flower.engine.offline.provider import reply
 from flower.engine.prompt.context import gather

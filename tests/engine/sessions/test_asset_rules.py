@@ -8,8 +8,8 @@ import pytest
 import trio.testing
 from msgspec.structs import replace
 
-from flower.engine.asset_files import Asset
-from flower.engine.assets import Character, Rule, World
+from flower.engine.assets.kinds import Character, Rule, World
+from flower.engine.assets.yaml_files import Asset
 from flower.engine.prompt.model import settings_of, template_of
 from flower.engine.sessions.rights import StoryRole
 from flower.engine.sessions.tables import HOST, Sitting, _of_seat, is_shared, sitting, tell_narrator

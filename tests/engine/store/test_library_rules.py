@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flower.engine.assets import Character
+from flower.engine.assets.kinds import Character
 from flower.engine.lorebook.book import Book
 from flower.engine.scripts.script import Script
 from flower.engine.store import stories

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from flower.engine.assets import Rule, World
+from flower.engine.assets.kinds import Rule, World
 from flower.engine.lorebook.book import Book
 from flower.engine.scripts.script import Script
 from flower.engine.store import imported_chats, passages, trash, users, world_lore

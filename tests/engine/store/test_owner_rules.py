@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flower import limits
-from flower.engine.assets import Character, World
+from flower.engine.assets.kinds import Character, World
 from flower.engine.store import allowances, seats, selections, stories, trash, users
 from flower.engine.store.connection import Connection
 from flower.engine.store.library import characters, originals, own_assets, personas

@@ -16,7 +16,7 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from flower.engine.assets import Character, Rule
+from flower.engine.assets.kinds import Character, Rule
 from flower.engine.store import paths, schema, search, selections, stories, streaming_text, trash, users
 from flower.engine.store.connection import Connection
 from flower.engine.store.library import characters, originals, own_assets

@@ -11,7 +11,7 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
-from flower.engine.assets import Character
+from flower.engine.assets.kinds import Character
 from flower.engine.game.clocks import Clock
 from flower.engine.game.people import Person
 from flower.engine.game.state import StoryState

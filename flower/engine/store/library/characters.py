@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from flower import limits
-from flower.engine.assets import Character
-from flower.engine.character_list import Brief, brief_of
-from flower.engine.own_assets import owned
+from flower.engine.assets.kinds import Character
+from flower.engine.assets.shelves import Brief, brief_of, owned
 from flower.engine.store.library import scripts
 from flower.engine.store.packing import pack, unpack
 from flower.errors import StoreError

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from flower.engine.assets import Character, Rule, World
+from flower.engine.assets.kinds import Character, Rule, World
 from flower.engine.store.library import characters
 from flower.engine.store.library.characters import Stored
 from flower.engine.store.packing import pack, unpack

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from flower.engine.assets import Character
+from flower.engine.assets.kinds import Character
 from flower.engine.store import stories
 from flower.engine.store.packing import pack, unpack
 from flower.engine.store.passages import content_hash

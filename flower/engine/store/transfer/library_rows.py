@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from flower.engine.assets import Character
+from flower.engine.assets.kinds import Character
 from flower.engine.lorebook.book import Book
 from flower.engine.scripts.script import Script
 from flower.engine.store.packing import unpack

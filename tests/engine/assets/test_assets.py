@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from flower import limits
-from flower.engine import assets as assets_module
-from flower.engine.assets import SHIPPED, Assets, Character, Rule, World, load_assets
+from flower.engine.assets import loader
+from flower.engine.assets.kinds import Assets, Character, Rule, World
+from flower.engine.assets.loader import SHIPPED, load_assets
 from flower.home import Home
 
 
@@ -117,10 +118,10 @@ def test_what_is_no_file_does_not_stop_the_engine(tmp_path: Path) -> None:
 
 
 def test_the_number_of_files_is_limited(tmp_path: Path) -> None:
-    for number in range(assets_module.ASSET_FILES + 2):
+    for number in range(loader.ASSET_FILES + 2):
         write(tmp_path, f"rules/{number:04}.yaml", f"{{id: r{number}, name: R, prompt: P}}")
     assets = load_assets([tmp_path])
-    assert len(assets.rules) == assets_module.ASSET_FILES
+    assert len(assets.rules) == loader.ASSET_FILES
     assert "only the first" in assets.problems[0]
 
 

@@ -1,7 +1,9 @@
 """Worlds, characters and rules as YAML files of a home: written whole, found by id, put aside.
 
-``assets`` reads what people write; here is what commands write for them. A file appears whole or not at all, what it
-takes the place of is kept beside it, and what a person wrote into it stays where ``asset_text`` can tell it apart.
+``loader`` reads what people write; here is what commands write for them. A file appears whole or not at all, and what
+it takes the place of is kept beside it. Whoever writes files by hand has comments, an order and keys of other programs
+in them: so only the lines of the keys that change are written anew, and where a text is laid out so that this cannot
+be done, the whole is written again.
 """
 
 from __future__ import annotations
@@ -13,10 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+import yaml
 
 from flower import file_io, limits
-from flower.engine import asset_text
-from flower.engine.assets import READERS, Character, Rule, World
+from flower.engine.assets.kinds import READERS, Character, Rule, World
 from flower.errors import AssetError, YamlError
 from flower.file_io import write_whole
 from flower.settings import safe_yaml, validators
@@ -24,6 +26,8 @@ from flower.settings import safe_yaml, validators
 Asset = Character | World | Rule
 FOLDERS: Mapping[type[Asset], str] = {Character: "characters", World: "worlds", Rule: "rules"}
 BEFORE = ".before"  # the ending of what was written over, and of what was deleted
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+COLUMNS = 110
 USUAL = {"priority": 50}  # what need not be said
 
 
@@ -37,14 +41,14 @@ class WrittenAsset(NamedTuple):
 def values_of(asset: Asset) -> dict[str, Any]:
     """Returns what a file has to say of an asset."""
     values: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(asset))
-    given = {
+    entries = {
         key: value
         for key, value in values.items()
         if value not in ("", [], (), None) and USUAL.get(key) != value
     }
     if isinstance(asset, Character):
-        given.setdefault("persona", "")
-    return given
+        entries.setdefault("persona", "")
+    return entries
 
 
 def yaml_of(asset: Asset, others: Mapping[str, Any] | None = None) -> str:
@@ -53,7 +57,7 @@ def yaml_of(asset: Asset, others: Mapping[str, Any] | None = None) -> str:
     ``others`` are keys of another program, which stay.
     """
     asset = as_read(asset)
-    text = asset_text.dumped({**values_of(asset), **(others or {})})
+    text = dumped({**values_of(asset), **(others or {})})
     if len(text.encode()) > limits.ASSET_BYTES:
         raise AssetError(f"{asset.id} is too long for a file")
     try:
@@ -71,12 +75,12 @@ def value_of(text: str) -> Any:
 
 def as_read(asset: Asset) -> Asset:
     """Returns the asset as the next start of the engine reads it. Raises ``AssetError`` if it cannot be written."""
-    given = {
+    stripped = {
         key: value.strip() if isinstance(value, str) else value
         for key, value in values_of(asset).items()
     }
     try:
-        read: Asset = READERS[FOLDERS[type(asset)]](given, ())
+        read: Asset = READERS[FOLDERS[type(asset)]](stripped, ())
         return read
     except validators.WrongValueError as error:
         raise AssetError(f"{asset.id}: {error}") from None
@@ -103,15 +107,15 @@ def _over(path: Path, asset: Asset) -> tuple[str, bool]:
     """Returns the new text of a file that is there, and whether it was written anew as a whole."""
     try:
         before = file_io.read(path, limits.ASSET_BYTES).decode("utf-8-sig")
-        said = value_of(before)
+        document = value_of(before)
     except (OSError, UnicodeDecodeError, YamlError) as error:
         raise AssetError(f"{path} cannot be read: {error}") from error
-    known = type(asset).__struct_fields__
-    others = {key: value for key, value in said.items() if key not in known}
-    wanted = values_of(asset)
-    now = values_of(READERS[FOLDERS[type(asset)]](said, ()))
-    changes = {key: wanted.get(key) for key in known if wanted.get(key) != now.get(key)}
-    text = asset_text.edited(before, changes)
+    fields = type(asset).__struct_fields__
+    others = {key: value for key, value in document.items() if key not in fields}
+    after = values_of(asset)
+    now = values_of(READERS[FOLDERS[type(asset)]](document, ()))
+    changes = {key: after.get(key) for key in fields if after.get(key) != now.get(key)}
+    text = edited(before, changes)
     if text is not None and _says(text, asset, others):
         return text, False
     return yaml_of(asset, others), True
@@ -123,8 +127,8 @@ def _says(text: str, asset: Asset, others: Mapping[str, Any]) -> bool:
         read = READERS[FOLDERS[type(asset)]](value, ())
     except (YamlError, validators.WrongValueError):
         return False
-    known = type(asset).__struct_fields__
-    return bool(read == asset) and {key: v for key, v in value.items() if key not in known} == others
+    fields = type(asset).__struct_fields__
+    return bool(read == asset) and {key: v for key, v in value.items() if key not in fields} == others
 
 
 def _free(folder: Path, asset_id: str) -> Path:
@@ -167,3 +171,80 @@ def find(assets: Path, asset_id: str, folder: str = "characters") -> Path | None
                 if isinstance(value, dict) and value.get("id") == asset_id:
                     return path
     return None
+
+
+# --- The text of a file with other values under some of its keys, the rest as people wrote it.
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts of several lines as blocks, as people do."""
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    # What the library writes plain may be a number to our reader: YAML 1.1 knows no 0E0.
+    style = "|" if "\n" in value else None if safe_yaml.is_text(value) else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def dumped(values: Mapping[str, Any]) -> str:
+    """Returns ``values`` as the text of a file."""
+    return str(
+        yaml.dump(dict(values), Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=COLUMNS)
+    )
+
+
+def edited(text: str, changes: Mapping[str, Any]) -> str | None:
+    """Returns ``text`` with the values of ``changes`` under their keys, a None removes its key.
+
+    None when the text is no mapping with a key at the beginning of each line.
+    """
+    try:
+        root = yaml.compose(text, Loader=_LOADER)
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return None
+    if not isinstance(root, yaml.MappingNode) or root.flow_style or text.rstrip().endswith("..."):
+        return None
+    lines = text.splitlines(keepends=True)
+    if lines and not lines[-1].endswith("\n"):
+        lines[-1] += "\n"
+    starts = [key.start_mark.line for key, _ in root.value]
+    if any(key.start_mark.column for key, _ in root.value) or len(set(starts)) < len(starts):
+        return None
+    pieces = lines[: starts[0]]
+    written = set()
+    for (key, value), begin, end in zip(root.value, starts, [*starts[1:], len(lines)], strict=True):
+        name = key.value
+        block, after = _without_tail(lines[begin:end])
+        if name in changes and name not in written:
+            block = _replaced(name, changes[name], value, lines)
+        written.add(name)
+        pieces += [*block, *after]
+    added = {
+        name: value for name, value in changes.items() if name not in written and value is not None
+    }
+    return "".join(pieces) + (dumped(added) if added else "")
+
+
+def _without_tail(block: list[str]) -> tuple[list[str], list[str]]:
+    """Returns a key's own lines, and the blank lines and comments between it and the next key."""
+    end = len(block)
+    while end > 1 and (not block[end - 1].strip() or block[end - 1].startswith("#")):
+        end -= 1
+    return block[:end], block[end:]
+
+
+def _replaced(name: str, value: Any, node: yaml.Node, lines: list[str]) -> list[str]:
+    """Returns the lines of a key with another value; a comment at the end of its line stays."""
+    if value is None:
+        return []
+    new = dumped({name: value}).splitlines(keepends=True)
+    last = lines[node.end_mark.line] if node.end_mark.line < len(lines) else ""
+    rest = last[node.end_mark.column :].strip()
+    if not rest.startswith("#") or not isinstance(node, yaml.ScalarNode) or node.style in ("|", ">"):
+        return new
+    if len(new) == 1:
+        return [f"{new[0].rstrip()}  {rest}\n"]
+    return [f"{rest}\n", *new]

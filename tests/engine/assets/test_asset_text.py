@@ -8,8 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from flower.engine import asset_files, asset_text
-from flower.engine.assets import SHIPPED, Character, World, load_assets
+from flower.engine.assets import yaml_files
+from flower.engine.assets.kinds import Character, World
+from flower.engine.assets.loader import SHIPPED, load_assets
 from flower.errors import AssetError
 from flower.settings import safe_yaml
 
@@ -35,7 +36,7 @@ def written(tmp_path: Path, text: str, asset: Character) -> tuple[str, bool]:
     folder = tmp_path / "characters"
     folder.mkdir()
     (folder / "ned.yaml").write_text(text)
-    path, whole = asset_files.write(tmp_path, asset)
+    path, whole = yaml_files.write(tmp_path, asset)
     return path.read_text(), whole
 
 
@@ -82,14 +83,14 @@ def test_what_comes_with_flower_can_be_changed_and_is_read_as_meant(
         target.parent.mkdir(exist_ok=True)
         target.write_text(path.read_text())
     for asset in getattr(load_assets([SHIPPED]), folder).values():
-        asset = asset_files.as_read(asset)
+        asset = yaml_files.as_read(asset)
         changed = type(asset)(
             **{**{k: getattr(asset, k) for k in asset.__struct_fields__}, "name": "Other"}
         )
-        before = asset_files.find(tmp_path, asset.id, folder)
+        before = yaml_files.find(tmp_path, asset.id, folder)
         assert before is not None
         lines = before.read_text().splitlines()
-        path, whole = asset_files.write(tmp_path, changed)
+        path, whole = yaml_files.write(tmp_path, changed)
         assert not whole
         different = [
             old for old, new in zip(lines, path.read_text().splitlines(), strict=True) if old != new
@@ -105,7 +106,7 @@ def test_another_file_of_the_name_is_never_written_over(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "ada.yaml").write_text("id: bob\nname: Bob\npersona: B.\n")
     (folder / "ada-2.yaml").write_text("{{{")
-    path = asset_files.write(tmp_path, Character("ada", "Ada", "A.")).path
+    path = yaml_files.write(tmp_path, Character("ada", "Ada", "A.")).path
     assert path.name == "ada-3.yaml"
     assert load_assets([tmp_path]).characters.keys() == {"ada", "bob"}
 
@@ -114,7 +115,7 @@ def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     """And leaves nothing behind."""
     (tmp_path / "worlds").write_text("not a folder")
     with pytest.raises(AssetError, match="cannot be written"):
-        asset_files.write(tmp_path, World("w", "W"))
+        yaml_files.write(tmp_path, World("w", "W"))
     assert [path.name for path in tmp_path.iterdir()] == ["worlds"]
 
 
@@ -132,7 +133,7 @@ def test_what_is_edited_says_what_was_meant(
     values: dict[str, str], changes: dict[str, str | None]
 ) -> None:
     """Of a text that was dumped, whatever is in it; or nothing is said."""
-    after = asset_text.edited(asset_text.dumped(values) if values else "", changes)
+    after = yaml_files.edited(yaml_files.dumped(values) if values else "", changes)
     if after is not None:
         wanted = {key: text for key, text in {**values, **changes}.items() if text is not None}
         assert (safe_yaml.load(after.encode()).value or {}) == wanted
