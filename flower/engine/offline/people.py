@@ -13,13 +13,12 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from flower.engine.offline.facts import LOOKS, Lore, by_looks, by_office, offices
-from flower.engine.offline.grammar import second_person
+from flower.engine.offline.grammar import second_person, stem
 from flower.engine.offline.names import KIN, Name, all_stems
 from flower.engine.offline.parse import ParsedLine
 from flower.engine.offline.questions import is_adverb
 from flower.engine.offline.relevance import asked_part
 from flower.engine.offline.scene import Scene, key_of, meant_by, wanted_by
-from flower.engine.offline.stems import stem
 from flower.engine.offline.tables import vocabulary, word_list
 from flower.engine.offline.voice import Speaker, of_name, of_stranger
 
