@@ -6,9 +6,9 @@ Owns the order in which the kinds are tried. Writes nothing.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from flower.engine.offline.context import Context
-from flower.engine.offline.names import Name
 from flower.engine.offline.narration import is_gift
 from flower.engine.offline.present import searches_own_things
 from flower.engine.offline.relevance import belongs_to_name
@@ -79,92 +79,134 @@ _WHATS_IT_LIKE = re.compile(
     re.IGNORECASE,
 )
 
+Test = Callable[[Context], bool]
+
 
 def kind_of(context: Context) -> str:
-    line, heard = context.line, context.heard
-    if line.act and line.kind != "speech" and _MAGIC.search(line.text) and not _has_magic(context):
-        return "magic"
-    if line.kind in ("look", "search", "use", "other") and searches_own_things(line.text):
-        return "know"  # what one carries is on the sheet
-    if line.kind == "search" and line.verb == "find" and context.goal:
-        return "move"
-    if line.kind == "search" and _SOMEBODY.search(line.text):
-        return "know"
-    if (sought := _seeks_somebody(context)) is not None:
-        context.people.sought = sought
-        return "speech"
-    if line.kind == "speech" and _WHO_GOES.search(line.speech):
-        return "call"
-    if line.kind in ("take", "use", "trade", "other", "look", "move") and is_gift(context):
-        return "gift"
-    tells = (
-        heard.disclosure in _DISCLOSED and line.verb != "write"
-    )  # a letter to one's sister is heard by nobody
-    if tells and line.kind in ("state", "other", "take", "use", "rest"):
-        return "speech"
-    if _LETS_TALK.search(line.text) and line.act:
-        return "let talk"
-    if line.kind == "take" and _TAKES_A_WAY.search(line.text):
-        return "move"
-    if told := kind_by_words(context):
-        return told
-    if heard.feeling and (_TO_NOBODY.search(line.text) or line.kind == "oracle"):
-        return "feel"
-    if _HOW_I_FEEL.search(line.text) and not line.speech:
-        return "feel"
-    if line.act and line.kind != "speech" and not line.foreign and (done := done_with_hands(line.text)):
-        return done
-    if line.verb == "keep" and _KEEPS_ON.search(line.text):
-        return "other"
-    if heard.feeling and line.kind in ("state", "think", "other", "rest", "speech") and not line.speech:
-        return "feel"
-    if (
-        line.text
-        and not line.foreign
-        and all(
-            word in word_list("interjections") for word in re.findall(r"[a-z']+", line.text.casefold())
-        )
-        and re.search(r"[a-z]", line.text.casefold())
-    ):
-        return "exclaim"
-    return "unclear" if context.unclear else line.kind
+    """Returns the first kind whose test the line passes, else the kind it was read as.
+
+    A line that goes to see somebody makes them who is spoken to.
+    """
+    return next((kind for kind, passes in _KINDS if passes(context)), context.line.kind)
 
 
-def _seeks_somebody(context: Context) -> Name | None:
-    """Returns whom of the lore the line goes to see, which is the start of a talk; None for nobody."""
+def _line(pattern: re.Pattern[str], *kinds: str) -> Test:
+    """Returns the test for a line of one of the kinds that has the pattern."""
+    return lambda context: context.line.kind in kinds and bool(pattern.search(context.line.text))
+
+
+def _by_hand(pattern: re.Pattern[str]) -> Test:
+    """Returns the test for an act of hand or ear: its result is what is felt or heard."""
+
+    def passes(context: Context) -> bool:
+        line = context.line
+        acts = line.act and line.kind != "speech" and not line.foreign
+        return bool(acts and pattern.search(line.text))
+
+    return passes
+
+
+def _magic(context: Context) -> bool:
+    line = context.line
+    if not line.act or line.kind == "speech" or not _MAGIC.search(line.text):
+        return False
+    return _MAGIC_WORLD.search(f"{context.cue.world_lore} {context.cue.scene}") is None
+
+
+def _own_things(context: Context) -> bool:
+    acts = context.line.kind in ("look", "search", "use", "other")
+    return acts and searches_own_things(context.line.text)
+
+
+def _finds_place(context: Context) -> bool:
+    return context.line.kind == "search" and context.line.verb == "find" and bool(context.goal)
+
+
+def _seeks_somebody(context: Context) -> bool:
+    """Whether the line goes to see somebody of the lore, which is the start of a talk with them."""
     text = context.line.text
     if context.line.kind not in ("look", "search", "move") or context.goal:
-        return None
+        return False
     if not _SEEKS.search(text) or _SEES_WHAT.search(text):
-        return None
+        return False
     named = next((name for name in context.named if name.kind == "person"), None)
-    meant = context.last_named(text) if named is None and _SEEKS_THEM.search(text) else None
-    found = named or meant
-    return None if found is None or belongs_to_name(found, text) else found
+    pointed = context.last_named(text) if named is None and _SEEKS_THEM.search(text) else None
+    sought = named or pointed
+    if sought is None or belongs_to_name(sought, text):
+        return False
+    context.people.sought = sought
+    return True
 
 
-def _has_magic(context: Context) -> bool:
-    return _MAGIC_WORLD.search(f"{context.cue.world_lore} {context.cue.scene}") is not None
+def _calls(context: Context) -> bool:
+    return context.line.kind == "speech" and bool(_WHO_GOES.search(context.line.speech))
 
 
-def done_with_hands(text: str) -> str:
-    """Returns the kind of an act that hand or ear does to something: its result is what is felt or heard."""
-    if EAR_TO.search(text):
-        return "listen"
-    if _KNOCKS.match(text):
-        return "knock"
-    if _HIDES.search(text):
-        return "hide"
-    if _TRIES_DOOR.search(text) and not _FEELS_WITH_HAND.search(text):
-        return "door"
-    return "touch" if _FEELS_WITH_HAND.search(text) else ""
+def _gives(context: Context) -> bool:
+    return context.line.kind in ("take", "use", "trade", "other", "look", "move") and is_gift(context)
 
 
-def kind_by_words(context: Context) -> str:
-    """Returns the kind of an act or question that its words tell beyond its verb, "" for none."""
+def _discloses(context: Context) -> bool:
     line = context.line
-    if line.kind == "search" and _TO_EAT.search(line.text):
-        return "meal"
-    if line.kind == "speech" and _WANTS_A_LAUGH.search(line.text):
-        return "joke"
-    return "like" if line.kind in ("know", "recall") and _WHATS_IT_LIKE.search(line.text) else ""
+    to_somebody = line.verb != "write"  # a letter to one's sister is heard by nobody
+    acts = line.kind in ("state", "other", "take", "use", "rest")
+    return acts and to_somebody and context.heard.disclosure in _DISCLOSED
+
+
+def _lets_talk(context: Context) -> bool:
+    return bool(_LETS_TALK.search(context.line.text) and context.line.act)
+
+
+def _feels_alone(context: Context) -> bool:
+    line = context.line
+    return bool(context.heard.feeling and (_TO_NOBODY.search(line.text) or line.kind == "oracle"))
+
+
+def _asks_how_i_feel(context: Context) -> bool:
+    return bool(_HOW_I_FEEL.search(context.line.text) and not context.line.speech)
+
+
+def _keeps_on(context: Context) -> bool:
+    return context.line.verb == "keep" and bool(_KEEPS_ON.search(context.line.text))
+
+
+def _feels(context: Context) -> bool:
+    acts = context.line.kind in ("state", "think", "other", "rest", "speech")
+    return bool(context.heard.feeling and acts and not context.line.speech)
+
+
+def _exclaims(context: Context) -> bool:
+    folded = context.line.text.casefold()
+    words = re.findall(r"[a-z']+", folded)
+    if context.line.foreign or not re.search(r"[a-z]", folded):
+        return False
+    return all(word in word_list("interjections") for word in words)
+
+
+# The first that a line passes is its kind: what is narrow is above what is wide.
+_KINDS: tuple[tuple[str, Test], ...] = (
+    ("magic", _magic),
+    ("know", _own_things),  # what one carries is on the sheet
+    ("move", _finds_place),
+    ("know", _line(_SOMEBODY, "search")),
+    ("speech", _seeks_somebody),
+    ("call", _calls),
+    ("gift", _gives),
+    ("speech", _discloses),
+    ("let talk", _lets_talk),
+    ("move", _line(_TAKES_A_WAY, "take")),
+    ("meal", _line(_TO_EAT, "search")),
+    ("joke", _line(_WANTS_A_LAUGH, "speech")),
+    ("like", _line(_WHATS_IT_LIKE, "know", "recall")),
+    ("feel", _feels_alone),
+    ("feel", _asks_how_i_feel),
+    ("listen", _by_hand(EAR_TO)),
+    ("knock", _by_hand(_KNOCKS)),
+    ("hide", _by_hand(_HIDES)),
+    ("touch", _by_hand(_FEELS_WITH_HAND)),
+    ("door", _by_hand(_TRIES_DOOR)),
+    ("other", _keeps_on),
+    ("feel", _feels),
+    ("exclaim", _exclaims),
+    ("unclear", lambda context: context.unclear),
+)

@@ -6,7 +6,6 @@ Pure. Works on English; a line in another script still gets a reading (kind ``ot
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from msgspec import Struct
 
@@ -19,7 +18,7 @@ from flower.engine.offline.clauses import (
     topic_of,
 )
 from flower.engine.offline.grammar import base_verb, sentences, stems
-from flower.engine.offline.parse_act import ADDRESSED, RECALL, Kind, act_of
+from flower.engine.offline.parse_act import ADDRESSED, RECALL, Kind, Reading, act_of
 from flower.engine.offline.questions import about_me, is_adverb
 from flower.engine.offline.tables import vocabulary, word_list
 
@@ -102,7 +101,7 @@ def read(line: str) -> ParsedLine:
     letters = [char for char in text if char.isalpha()]
     latin = any(char < "\u0250" for char in letters)
     unread = latin and in_another_language(text)
-    nothing: tuple[Kind, dict[str, Any]] = ("other", {})
+    nothing: Reading = ("other", {})
     kind, details = nothing if unread else _kind(text)
     asked = details.get("speech", "") if details.get("speech_act") == "ask" else ""
     return ParsedLine(
@@ -126,7 +125,7 @@ def _questions(speech: str) -> str:
     return " ".join(one for one in sentences(speech) if one.endswith("?"))
 
 
-def _kind(text: str) -> tuple[Kind, dict[str, Any]]:
+def _kind(text: str) -> Reading:
     if _CONTINUE.match(text):
         return "continue", {}
     called = text.casefold().strip(" .!?") == "help"
@@ -164,7 +163,7 @@ def _kind(text: str) -> tuple[Kind, dict[str, Any]]:
     return act_of(text)
 
 
-def _question(text: str) -> tuple[Kind, dict[str, Any]]:
+def _question(text: str) -> Reading:
     bare = LEAD.sub("", text, count=1)
     verb = base_verb(bare.split(" ", 1)[0]) if bare else ""
     if (

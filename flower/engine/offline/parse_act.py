@@ -6,6 +6,7 @@ Also finds out that a line which looks like an act is none: words said aloud, so
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cache
 from typing import Any, Literal, cast
 
@@ -29,6 +30,7 @@ Kind = Literal[
     "continue", "dice", "aside", "recall", "know", "oracle", "speech", "fight", "contest", "risk", "trade",
     "search", "move", "take", "use", "look", "rest", "think", "resolve", "state", "other",
 ]  # fmt: skip
+Reading = tuple[Kind, dict[str, Any]]  # and the fields of a ``ParsedLine`` that it fills
 _CONTRACTED = re.compile(r"^i'(?:ll|m going to|d like to|m gonna)\s+", re.IGNORECASE)
 RECALL = re.compile(
     r"\b(do (?:i|you|we) (?:still )?remember|remind me|(?:do i|to) recall|i forgot|i forget|have i|"
@@ -104,6 +106,7 @@ _FOR_PEOPLE = re.compile(
     re.IGNORECASE,
 )
 _ASLEEP = re.compile(r"\bfall asleep\b", re.IGNORECASE)
+_FIND = re.compile(r"^(?:find|look for)\b", re.IGNORECASE)
 _SPOTS = {
     "bar",
     "bed",
@@ -132,7 +135,8 @@ def _place_found() -> re.Pattern[str]:
     )
 
 
-def act_of(text: str) -> tuple[Kind, dict[str, Any]]:
+def act_of(text: str) -> Reading:
+    """Returns the kind of a line that asks nothing, and those fields of its ``ParsedLine`` that it fills."""
     if RECALL.search(text) and re.match(r"^(remind me|i forg[eo]t|tell me again)", text, re.IGNORECASE):
         return "recall", {"topic": topic_of(text)}
     if _SUM_UP.match(text):
@@ -142,76 +146,109 @@ def act_of(text: str) -> tuple[Kind, dict[str, Any]]:
     text = without_adverb(_AT_WHAT_TIME.sub("", text, count=1))
     parts = sentences(text)
     if len(parts) > 1:
-        read_parts = [act_of(part) for part in parts[:4] if not part.endswith("?")]
-        doing = [found for found in read_parts if found[0] not in ("speech", "other", "state")]
-        said = [found for found in read_parts if found[0] == "speech"]
-        if _TELLS.match(parts[0]):  # what follows "I tell Tam something:" is told
-            doing = []
-        chosen, given = (doing or said or read_parts)[0]
-        return chosen, given | {"speech": text} if chosen == "speech" and not doing else given
-    if _TALK.match(text) or _GUIDE.match(text):
-        return "speech", {"speech": text, "speech_act": speech_act_of(text), "topic": topic_of(text)}
-    if _NEGATED.match(text):
-        if ADDRESSED.search(text):
-            return "speech", {"speech": text, "speech_act": "claim", "topic": topic_of(text)}
-        return "state", {"topic": object_of(text)}
-    if _BOTH.match(text):
-        return "speech", {"speech": text, "speech_act": speech_act_of(text), "topic": topic_of(text)}
-    if _STANDING.match(text):
-        return "state", {"topic": object_of(text)}
-    if _IF.match(text):  # what one means to do, if it comes to that
-        return "resolve", {"topic": object_of(text)}
+        return _of_several(text, parts)
+    reading = next((reads(text) for pattern, reads in _NO_ACTS if pattern.match(text)), None)
+    if reading is not None:
+        return reading
+    bare, verb, kind = _first_act(text)
+    if kind:
+        return _of_verb(bare, verb, main_kind(bare, kind))
+    reading = _of_unknown_verb(text, bare)
+    return ("other", {"object": object_of(bare)}) if happens and reading[0] == "speech" else reading
+
+
+def _of_several(text: str, parts: list[str]) -> Reading:
+    """Reads a line of several sentences: the first that does something, else the first that is said."""
+    readings = [act_of(part) for part in parts[:4] if not part.endswith("?")]
+    doing = [reading for reading in readings if reading[0] not in ("speech", "other", "state")]
+    spoken = [reading for reading in readings if reading[0] == "speech"]
+    if _TELLS.match(parts[0]):  # what follows "I tell Tam something:" is said, not done
+        doing = []
+    kind, details = (doing or spoken or readings)[0]
+    return kind, details | {"speech": text} if kind == "speech" and not doing else details
+
+
+def speech_of(text: str) -> Reading:
+    """Returns the reading of words that are said as they are written, without quotation marks."""
+    return "speech", {"speech": text, "speech_act": speech_act_of(text), "topic": topic_of(text)}
+
+
+def _state(text: str) -> Reading:
+    return "state", {"topic": object_of(text)}
+
+
+def _denial(text: str) -> Reading:
+    if ADDRESSED.search(text):
+        return "speech", {"speech": text, "speech_act": "claim", "topic": topic_of(text)}
+    return _state(text)
+
+
+def _resolve(text: str) -> Reading:
+    return "resolve", {"topic": object_of(text)}
+
+
+# What looks like an act and is none; the first whose pattern a line begins with.
+_NO_ACTS: tuple[tuple[re.Pattern[str], Callable[[str], Reading]], ...] = (
+    (_TALK, speech_of),
+    (_GUIDE, speech_of),
+    (_NEGATED, _denial),
+    (_BOTH, speech_of),
+    (_STANDING, _state),
+    (_IF, _resolve),  # what one means to do, if it comes to that
+)
+
+
+def _first_act(text: str) -> tuple[str, str, str]:
+    """Returns a line from its first verb on, the verb, and the kind of act that it is, "" for none."""
     bare = LEAD.sub("", _CONTRACTED.sub("", text), count=1)
     verb, kind = verb_of(bare)
     if kind == "move" and (sought := _GOES_TO_FIND.search(bare)):
         bare = f"go to {bare[sought.end() :]}"  # whom or what has a name is gone to, not searched for
     if verb in ("find", "look") and _SOMEWHERE.match(bare):
-        bare = re.sub(r"^(?:find|look for)\b", "go looking for", bare, flags=re.IGNORECASE)
+        bare = _FIND.sub("go looking for", bare)
         verb, kind = "go", "move"
     elif verb in ("find", "look") and _place_found().match(bare):
-        bare = re.sub(
-            r"^(?:find|look for)\b", "go to", bare, flags=re.IGNORECASE
-        )  # "find an inn and eat": nothing is searched for
+        bare = _FIND.sub("go to", bare)  # "find an inn and eat": nothing is searched for
         verb, kind = verb_of(bare)
     if not kind and not _STATE.match(text):
         kind = main_kind(bare, "")  # "I stop him and ask ...", "I shoulder the trunk and set off"
-    if not kind:
-        found = _unknown(text, bare, verb)
-        return ("other", {"object": object_of(bare)}) if happens and found[0] == "speech" else found
-    kind = main_kind(bare, kind)
+    return bare, verb, kind
+
+
+def _of_verb(bare: str, verb: str, kind: str) -> Reading:
     noun = _object_of_kind(bare, kind)
-    if kind == "search" and (verb in ("watch", "observe", "study") or _FOR_PEOPLE.match(bare)):
-        kind = "look"  # "I watch the crowd, looking for a face I know"
-    if kind == "fight" and noun.rsplit(" ", 1)[-1].casefold() in word_list("things_hit"):
-        kind = "use"  # a stove does not hit back
-    if verb == "order" and _ORDERS.match(bare):
-        kind = "speech"
-    elif verb == "challenge" and _CONTEST.match(bare):
-        kind = "contest"
-    elif verb == "leave" and _LEAVES.match(bare):
-        kind = "use"
     ready = verb in ("draw", "ready") and _WEAPON.search(noun) is not None
-    if ready:
-        kind = "use"
-    if kind == "risk" and verb in word_list("risky_alone") and noun:
-        kind = "use"
+    kind = "use" if ready else _kind_with_object(bare, verb, kind, noun)
+    done = "ready" if ready else "sleep" if _ASLEEP.search(bare) else last_verb(bare, kind) or verb
     details: dict[str, Any] = {
         "act": second(bare),
         "object": noun,
         "goal": goal_of_act(bare),
-        "verb": "ready"
-        if ready
-        else "sleep"
-        if _ASLEEP.search(bare)
-        else last_verb(bare, kind) or verb,
+        "verb": done,
     }
-    if kind == "speech" and speech_act_of(bare) == "gesture" and noun:
-        kind = "other"  # "kiss the mule": nobody is spoken to
-    if kind == "speech":
-        before = clauses(bare)[0]
-        beside = second(before) if verb_of(before)[1] in ("trade", "take", "use", "rest") else ""
-        details |= {"speech_act": speech_act_of(bare), "topic": topic_of(bare), "beside": beside}
-    return cast(Kind, kind), details
+    if kind != "speech":
+        return cast(Kind, kind), details
+    speech_act = speech_act_of(bare)
+    if speech_act == "gesture" and noun:
+        return "other", details  # "kiss the mule": nobody is spoken to
+    before = clauses(bare)[0]
+    beside = second(before) if verb_of(before)[1] in ("trade", "take", "use", "rest") else ""
+    return "speech", details | {"speech_act": speech_act, "topic": topic_of(bare), "beside": beside}
+
+
+def _kind_with_object(bare: str, verb: str, kind: str, noun: str) -> str:
+    """Returns the kind of an act, which depends on what it is done to: a stew is ordered, a man is told."""
+    if verb == "order" and _ORDERS.match(bare):
+        return "speech"
+    if verb == "challenge" and _CONTEST.match(bare):
+        return "contest"
+    if verb == "leave" and _LEAVES.match(bare):
+        return "use"
+    if kind == "search" and (verb in ("watch", "observe", "study") or _FOR_PEOPLE.match(bare)):
+        return "look"  # "I watch the crowd, looking for a face I know"
+    if kind == "fight" and noun.rsplit(" ", 1)[-1].casefold() in word_list("things_hit"):
+        return "use"  # a stove does not hit back
+    return "use" if kind == "risk" and verb in word_list("risky_alone") and noun else kind
 
 
 def _object_of_kind(bare: str, kind: str) -> str:
@@ -222,17 +259,17 @@ def _object_of_kind(bare: str, kind: str) -> str:
     return object_of(looked[-1]) if looked else object_of(bare)
 
 
-def _unknown(text: str, bare: str, verb: str) -> tuple[Kind, dict[str, Any]]:
+def _of_unknown_verb(text: str, bare: str) -> Reading:
     """Reads a line whose first verb is in no table."""
     if _STATE.match(text):
-        return "state", {"topic": object_of(text)}
+        return _state(text)
     if re.match(r"^(i|we|let|i'll)\b", text, re.IGNORECASE):
         return "other", {"act": second(bare), "object": object_of(bare)}
     first = bare.split(" ", 1)[0].casefold()
     if _COMMAND.match(bare) and first not in word_list("stop_words"):
         return "other", {"act": second(bare), "object": object_of(bare)}
     if _spoken(text):
-        return "speech", {"speech": text, "speech_act": speech_act_of(text), "topic": topic_of(text)}
+        return speech_of(text)
     return "other", {"object": object_of(bare)}
 
 
