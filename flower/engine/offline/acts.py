@@ -34,6 +34,8 @@ _BODY = re.compile(
     r"\b(?:his|her|their) (?:\w+ )?(?:hands?|face|eyes?|feet|fingers|mouth|shoulders|arms?|boots|wrists?|neck|body)\b",
     re.IGNORECASE,
 )
+_LOOKS_AWAY = re.compile(r"\blook (?:down|up|back|out|away)\b")
+_LOOKS_OUT = re.compile(r"\blooks? out\b")
 _COUNTS = ("eleven", "fourteen", "seventeen", "nineteen", "twenty-three", "thirty-one")
 
 
@@ -94,65 +96,63 @@ def look(context: Context) -> Paragraphs:
     if line.verb in ("listen", "hear"):
         return listen(context)
     if looks_back(line.text):
-        return [[f"You {line.act}." if line.act else "", context.say("look_back")], [remark(context)]]
-    if not line.object and not context.named and (met := with_somebody(context)):
-        return [[met], [remark(context, 30)]]
-    if (
-        not line.object
-        and not context.named
-        and re.search(r"\blook (?:down|up|back|out|away)\b", line.text)
-    ):
-        return [
-            [f"You {line.act}." if line.act else "", context.say("look_away"), context.air()],
-            [remark(context)],
-        ]
+        return [[_you_do(context), context.say("look_back")], [remark(context)]]
     if not line.object and not context.named:
-        return [
-            [context.say_fresh("look_around"), the_place(context), context.sky() or context.air()],
-            [who_is_here(context), remark(context)],
-        ]
+        return _look_around(context)
     person = next((name for name in context.named if name.kind == "person"), None)
     if person is not None and context.people.is_gone(person) and not belongs_to_name(person, line.text):
-        return [
-            [context.say("no_sight", {"gone": person.said}), tell(context, context.near())],
-            [remark(context)],
-        ]
+        missed = context.say("no_sight", {"gone": person.said})
+        return [[missed, tell(context, context.near())], [remark(context)]]
     if not context.named and _CROWD.search(line.text):
         return [[context.say("look_people"), context.air()], [remark(context, 50)]]
     text = of_the_scene(context) or tell(context, context.near() or context.of_thing())
     if line.verb == "count":
-        known = context.counted(line.object)
-        count = context.pick.any_of(_COUNTS)
-        said = tell(context, known) if known else context.say("counted", {"count": count})
-        return [[said], [call_back(context), remark(context)]]
+        return _count(context)
     if _BODY.search(line.text) and (whose := context.people.pointed_at(line.text)) is not None:
-        return [
-            [f"You {line.act}." if line.act else "", context.say("look_body", whose.slots), text],
-            [remark(context)],
-        ]
+        return [[_you_do(context), context.say("look_body", whose.slots), text], [remark(context)]]
     if context.goal and not text:
         there = the_place(context, most=1)
-        return [
-            [f"You {line.act}." if line.act else "", there, context.air()],
-            [who_is_here(context), remark(context)],
-        ]
-    if re.search(r"\blooks? out\b", line.text) and not text:
-        return [
-            [f"You {line.act}." if line.act else "", context.say("look_away"), context.air()],
-            [remark(context)],
-        ]
+        return [[_you_do(context), there, context.air()], [who_is_here(context), remark(context)]]
+    if _LOOKS_OUT.search(line.text) and not text:
+        return [[_you_do(context), context.say("look_away"), context.air()], [remark(context)]]
     if person is not None and not line.object:
-        seen = context.say("look_person", of_name(person).slots)
-        return [[seen, text or context.air()], [remark(context)]]
-    own = "" if text and line.verb in ("taste", "smell") else _verb_of_its_own(context)
-    opening = own or (
-        context.say("move_simple")
-        if text and line.act and line.verb == "taste"
-        else context.say("look")
-    )
-    if line.verb in ("smell", "sniff", "taste", "touch"):  # nothing to be seen comes of these
-        return [[opening, text or context.air()], [call_back(context), remark(context)]]
-    return [[opening, text or context.say("detail")], [call_back(context), remark(context)]]
+        sight = context.say("look_person", of_name(person).slots)
+        return [[sight, text or context.air()], [remark(context)]]
+    return _look_at(context, text)
+
+
+def _look_around(context: Context) -> Paragraphs:
+    """Looks at nothing in particular."""
+    if met := with_somebody(context):
+        return [[met], [remark(context, 30)]]
+    if _LOOKS_AWAY.search(context.line.text):
+        return [[_you_do(context), context.say("look_away"), context.air()], [remark(context)]]
+    first = [context.say_fresh("look_around"), the_place(context), context.sky() or context.air()]
+    return [first, [who_is_here(context), remark(context)]]
+
+
+def _count(context: Context) -> Paragraphs:
+    fact = context.counted(context.line.object)
+    count = context.pick.any_of(_COUNTS)  # thrown in any case, as all that follows depends on it
+    sentence = tell(context, fact) if fact else context.say("counted", {"count": count})
+    return [[sentence], [call_back(context), remark(context)]]
+
+
+def _look_at(context: Context, text: str) -> Paragraphs:
+    """Looks at, smells or tastes a thing; ``text`` is what is known of it."""
+    verb = context.line.verb
+    opening = "" if text and verb in ("taste", "smell") else _verb_of_its_own(context)
+    if not opening:
+        tastes = text and context.line.act and verb == "taste"
+        opening = context.say("move_simple" if tastes else "look")
+    nothing_seen = verb in ("smell", "sniff", "taste", "touch")
+    shown = text or (context.air() if nothing_seen else context.say("detail"))
+    return [[opening, shown], [call_back(context), remark(context)]]
+
+
+def _you_do(context: Context) -> str:
+    """Returns the act as a sentence, "" when it cannot be said back."""
+    return f"You {context.line.act}." if context.line.act else ""
 
 
 def lets_talk(context: Context) -> Paragraphs:

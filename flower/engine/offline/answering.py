@@ -114,13 +114,13 @@ def answer_know(context: Context) -> Paragraphs:
         return answer_here(context, about)
     if _OUT_OF_SIGHT.search(context.line.text):
         return [[context.say("out_of_sight"), remark(context, 50)]]
-    said = context.memory()
-    if said is not None and said.own and said.whole:
-        mine = put_away(context.line.text, said.text)
+    memory = context.memory()
+    if memory is not None and memory.own and memory.whole:
+        mine = put_away(context.line.text, memory.text)
         if mine or not context.in_lore(context.line.words):
-            return _remembered(context, said)
+            return _remembered(context, memory)
     if (scene := context.from_scene()) is not None:
-        return [[context.say("known", context.fact_slots(scene))], [remark(context, 30)]]
+        return _sentence(context, "known", scene)
     fact = (
         holder_of_office(context)
         or about_the_gone(context)
@@ -129,28 +129,16 @@ def answer_know(context: Context) -> Paragraphs:
         or (None if context.again(None) else context.first_of())
     )
     if (again := context.again(fact)) is not None:
-        return [[context.say("known_again", context.fact_slots(again))], [remark(context, 30)]]
-    if fact is None and context.line.verb == "what if":
-        return [[context.say("what_if"), context.air()], [remark(context, 30)]]
-    if (
-        fact is None
-        and _WHAT_PEOPLE.search(context.line.text)
-        and (news := context.rumour()) is not None
-    ):
-        return [[context.say("overheard", context.fact_slots(news))], [remark(context, 30)]]
-    if fact is None and (known := context.first_of(told_too=True)) is not None:
-        return [[context.say("known_again", context.fact_slots(known))], [remark(context, 30)]]
-    if fact is None:
-        knows = context.who_knows("")
-        near_by = context.people.at_hand()
-        by = (
-            context.say("known_by_others", {"other": knows.said})
-            if knows
-            else context.say("ask_here", near_by.slots)
-            if near_by and not context.cast
-            else ""
-        )
-        return [[context.say("known_nothing"), by or context.air()], [remark(context, 30)]]
+        return _sentence(context, "known_again", again)
+    return _unknown(context) if fact is None else _known(context, fact)
+
+
+def _sentence(context: Context, table: str, fact: Fact) -> Paragraphs:
+    return [[context.say(table, context.fact_slots(fact))], [remark(context, 30)]]
+
+
+def _known(context: Context, fact: Fact) -> Paragraphs:
+    """Returns a fact, from a companion's mouth perhaps, and what else belongs to it."""
     if context.companion is not None and context.pick.percent(35):
         context.meet(context.companion.name)
         first = in_their_words(context, context.companion, fact)
@@ -160,6 +148,24 @@ def answer_know(context: Context) -> Paragraphs:
     also = (context.near(least=12) if two else None) or _more_of(context, fact)
     second = context.say("known_also", context.fact_slots(also)) if also else _holder(context, fact)
     return [[first, second], [remark(context, 30)]]
+
+
+def _unknown(context: Context) -> Paragraphs:
+    """Returns the nearest there is to an answer: what people say, what was said before, who might know."""
+    if context.line.verb == "what if":
+        return [[context.say("what_if"), context.air()], [remark(context, 30)]]
+    if _WHAT_PEOPLE.search(context.line.text) and (news := context.rumour()) is not None:
+        return _sentence(context, "overheard", news)
+    if (fact := context.first_of(told_too=True)) is not None:
+        return _sentence(context, "known_again", fact)
+    knows = context.who_knows("")
+    speaker = context.people.at_hand()
+    hint = ""
+    if knows:
+        hint = context.say("known_by_others", {"other": knows.said})
+    elif speaker and not context.cast:
+        hint = context.say("ask_here", speaker.slots)
+    return [[context.say("known_nothing"), hint or context.air()], [remark(context, 30)]]
 
 
 def _more_of(context: Context, fact: Fact) -> Fact | None:

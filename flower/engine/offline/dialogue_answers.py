@@ -70,58 +70,64 @@ _DO_YOU_KNOW = re.compile(r"\byou (know|heard?|remember|seen?|met)\b", re.IGNORE
 
 
 def answer_question(context: Context, speaker: Speaker) -> list[str]:
+    """Returns what somebody answers to the line: what its form asks for, else what they know, else that they do not."""
     text = context.line.speech or context.line.text
-    if _ONCE_MORE.search(text) and (words := last_words(context, speaker.name)):
-        return [context.say("says_it_again", speaker.slots | {"quote": words})]
-    if about_the_other(text):
-        return _about_themself(context, speaker)
-    if _WHATS_UP.search(text) and (news := context.rumour()) is not None:
-        return [in_their_words(context, speaker, news)]
-    if _HOW_ARE_YOU.search(text):
-        return [context.say(f"how_are_you.{speaker.register} how_are_you.any", speaker.slots)]
-    memory = context.memory()
-    own_past = about_me(sentences(text)[-1] if sentences(text) else text)
-    fact = None
-    if own_past and memory is not None and memory.own and memory.score >= 10:
-        quoted = spoken(memory.retold, tagged=True)[1:]
-        slots = {"memory_said": quoted, "memory_plain": quoted[:-2]}
-        return [context.say("reminded", speaker.slots | slots)]
-    if _ABOUT_ME.search(text) and context.scene.disclosures:
-        quoted = spoken(f"{context.scene.disclosures[-1]}.", tagged=True)[1:]
-        return [
-            context.say(
-                "reminded", speaker.slots | {"memory_said": quoted, "memory_plain": quoted[:-2]}
-            )
-        ]
-    if _ASKS_A_FAVOUR.search(text):
-        return [context.say(f"said_to.request.{speaker.register}", speaker.slots)]
-    if _DOUBTS.search(text):
-        return [context.say("vouches", speaker.slots)]
+    if answer := _by_form(context, speaker, text):
+        return [*answer]
     least = NEAR_SCORE if _OF_YOU.search(text) else ASKED_SCORE
     fact = about_the_gone(context) or in_charge(context) or fact_for(context, speaker, least)
     if (again := context.again(fact, besides=speaker.name)) is not None:
-        slots = context.fact_slots(as_said_by(speaker, again, context.line.words))
-        return [context.say("says_again", speaker.slots | slots)]
+        return [_in_phrase(context, speaker, "says_again", again)]
     if context.cue.outcome == "strong" and (secret := context.hidden(ASKED_SCORE * 4)) is not None:
         return [context.say("tells_secret", speaker.slots | context.fact_slots(secret))]
     if _OPINION.search(text) and (fact is None or fact.rank > 2):
         opinion = own_words(context, speaker, "own_words") if context.pick.percent(45) else ""
         return [opinion or context.say(f"opinion.{speaker.register} opinion.any", speaker.slots)]
-    said: list[str] = []
+    yes_no: list[str] = []
     if _YES_NO.match(text) and (fact is None or not content(context.asked, ())):
-        answer, _ = oracle.answer(oracle.fixed(context.cue.seed, context.line.words), 55)
-        said.append(context.say("says_yes" if answer.startswith("yes") else "says_no", speaker.slots))
-    if fact is not None and text.count("?") > 1 and not said:
+        answer_of_fate, _ = oracle.answer(oracle.fixed(context.cue.seed, context.line.words), 55)
+        yes = answer_of_fate.startswith("yes")
+        yes_no = [context.say("says_yes" if yes else "says_no", speaker.slots)]
+    if fact is None:
+        return yes_no or _without_fact(context, speaker, text)
+    if text.count("?") > 1 and not yes_no:
         second = fact_for(context, speaker, NEAR_SCORE)
-        fact_said = as_said_by(speaker, second, context.line.words) if second else None
-        also = (
-            context.say("and_also", speaker.slots | context.fact_slots(fact_said)) if fact_said else ""
-        )
+        also = _in_phrase(context, speaker, "and_also", second) if second else ""
         return [in_their_words(context, speaker, fact), also]
-    if fact is not None:
-        return [*said, in_their_words(context, speaker, fact)]
-    if said:
-        return said
+    return [*yes_no, in_their_words(context, speaker, fact)]
+
+
+def _by_form(context: Context, speaker: Speaker, text: str) -> tuple[str, ...]:
+    """Returns the answer to a question that its form decides, whatever the lore says; none for others."""
+    if _ONCE_MORE.search(text) and (words := last_words(context, speaker.name)):
+        return (context.say("says_it_again", speaker.slots | {"quote": words}),)
+    if about_the_other(text):
+        return _about_themself(context, speaker)
+    if _WHATS_UP.search(text) and (news := context.rumour()) is not None:
+        return (in_their_words(context, speaker, news),)
+    if _HOW_ARE_YOU.search(text):
+        return (context.say(f"how_are_you.{speaker.register} how_are_you.any", speaker.slots),)
+    if reminder := _of_my_past(context, text):
+        quoted = spoken(reminder, tagged=True)[1:]
+        slots = {"memory_said": quoted, "memory_plain": quoted[:-2]}
+        return (context.say("reminded", speaker.slots | slots),)
+    if _ASKS_A_FAVOUR.search(text):
+        return (context.say(f"said_to.request.{speaker.register}", speaker.slots),)
+    return (context.say("vouches", speaker.slots),) if _DOUBTS.search(text) else ()
+
+
+def _of_my_past(context: Context, text: str) -> str:
+    """Returns what the player has told of themself, when the question is about that; else ""."""
+    memory = context.memory()
+    own_past = about_me(sentences(text)[-1] if sentences(text) else text)
+    if own_past and memory is not None and memory.own and memory.score >= 10:
+        return memory.retold
+    disclosures = context.scene.disclosures
+    return f"{disclosures[-1]}." if _ABOUT_ME.search(text) and disclosures else ""
+
+
+def _without_fact(context: Context, speaker: Speaker, text: str) -> list[str]:
+    """Returns the nearest there is to an answer: half of it, what people say instead, that they cannot tell."""
     others = [name for name in context.named if name.short != speaker.name]
     of_them = _of_themself(context, speaker)
     partly = None if of_them else context.first_of(speaker.name)
@@ -130,12 +136,16 @@ def answer_question(context: Context, speaker: Speaker) -> list[str]:
     if partly is not None and _told_of(partly, speaker):
         return [in_their_words(context, speaker, partly)]
     if partly is not None:
-        told = context.fact_slots(as_said_by(speaker, partly, context.line.words))
-        return [context.say("knows_partly", speaker.slots | told)]
+        return [_in_phrase(context, speaker, "knows_partly", partly)]
     if context.evaded and (news := context.rumour()) is not None:  # two in a row would be a wall
-        told = context.fact_slots(as_said_by(speaker, news, context.line.words))
-        return [context.say("instead", speaker.slots | told)]
+        return [_in_phrase(context, speaker, "instead", news)]
     return [_does_not_know(context, speaker, text), _hint(context, speaker, 35)]
+
+
+def _in_phrase(context: Context, speaker: Speaker, table: str, fact: Fact) -> str:
+    """Returns a fact as the speaker tells it, in a phrase of the table."""
+    slots = context.fact_slots(as_said_by(speaker, fact, context.line.words))
+    return context.say(table, speaker.slots | slots)
 
 
 def _told_of(fact: Fact, speaker: Speaker) -> bool:
@@ -154,26 +164,18 @@ def _does_not_know(context: Context, speaker: Speaker, text: str) -> str:
     return own or context.say(f"unknown.{speaker.register} unknown.any", speaker.slots)
 
 
-def _about_themself(context: Context, speaker: Speaker) -> list[str]:
-    known = [line for line in speaker.known if not context.pick.heard(line[:40])]
-    if known:
-        context.pick.note(known[0][:40])
-        return [
-            context.say("about_self", speaker.slots | {"known": known[0]}),
-            own_words(context, speaker, "own_words"),
-        ]
-    fact = next(
-        (
-            one
-            for one in context.facts_of(speaker.full)
-            if one.subject and one.subject.short == speaker.name
-        ),
-        None,
-    )
+def _about_themself(context: Context, speaker: Speaker) -> tuple[str, ...]:
+    unsaid = [line for line in speaker.known if not context.pick.heard(line[:40])]
+    if unsaid:
+        context.pick.note(unsaid[0][:40])
+        first = context.say("about_self", speaker.slots | {"known": unsaid[0]})
+        return (first, own_words(context, speaker, "own_words"))
+    own = (fact for fact in context.facts_of(speaker.full) if _told_of(fact, speaker))
+    fact = next(own, None)
     if fact is not None and context.use(fact):
-        return [in_their_words(context, speaker, fact)]
+        return (in_their_words(context, speaker, fact),)
     stranger = speaker.full.startswith("the ")
-    return [context.say("about_self_stranger" if stranger else "about_self_little", speaker.slots)]
+    return (context.say("about_self_stranger" if stranger else "about_self_little", speaker.slots),)
 
 
 def fact_for(context: Context, speaker: Speaker, asked: int = ASKED_SCORE) -> Fact | None:
