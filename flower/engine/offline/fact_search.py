@@ -62,47 +62,61 @@ class FactSearch(Knowledge):
         ``besides``: who is spoken to; that they are named says nothing of what the talk is about.
         """
         line = self.line
-        names = tuple(name for name in self.named if name.short != besides)
-        called = stems(" ".join(name.full for name in self.named if name not in names))
+        called = self._called_besides(besides)
         asks = line.kind in ("know", "oracle", "speech", "recall", "aside")
         words = (self.asked if asks else line.words) - called
         prices = stems(" ".join(_PRICE_WORDS))
-        points = not words or _POINTS.search(line.text) is not None
-        meant = self.meant(besides) if asks and not names else ()
-        if meant:
-            names = meant
-        elif asks and points and not names and len(line.text.split()) <= SHORT_WORDS and self.last:
-            names = self.lately_named()  # "Why?" asks about what was just said
+        names = self._names_meant(words, besides, asks=asks)
         if ASKS_PRICE.search(line.text) and words & prices and not price:
             cost = self.near(secret=secret, least=least, price=True, besides=besides)
             if cost is not None:
                 return cost
         if price:
             words = words - prices
-        if not asks:
-            names = tuple(one for one in names if not belongs_to_name(one, line.text))
         focus = stems(f"{line.object} {line.topic}") - prices
         if asks:
             focus = frozenset[str]().union(*(kindred(word) for word in focus & words))
             words = frozenset[str]().union(*(kindred(word) for word in words))
-        found = self._fitting(
+        hits = self._fitting(
             words | focus, focus, names, self.asked - called if asks else None, besides
         )
-        if price:
-            found.sort(key=lambda pair: AMOUNT.search(pair[1].text) is None)
-        if COUNTS.search(line.text):  # a number about anything in the question is nearer than no number
-            found = [
-                (max(score, least) if NUMBER.search(fact.text) and score > 0 else score, fact)
-                for score, fact in found
-            ]
-            found.sort(key=lambda pair: pair[0] < least or NUMBER.search(pair[1].text) is None)
-        for score, fact in found:
-            wanted = (secret or not fact.secret) and (fact.price or not price)
-            if score >= least and wanted and self.use(fact):
+        for score, fact in self._by_form(hits, least, price=price):
+            fits = (secret or not fact.secret) and (fact.price or not price)
+            if score >= least and fits and self.use(fact):
                 return fact
-            if asks and wanted and fact.subject in names and (rest := self._rest_of(fact)):
+            if asks and fits and fact.subject in names and (rest := self._rest_of(fact)):
                 return rest
         return None
+
+    def _called_besides(self, besides: str) -> frozenset[str]:
+        """Returns the stems of the name of who is spoken to, if the line has it."""
+        return stems(" ".join(name.full for name in self.named if name.short == besides))
+
+    def _names_meant(self, words: frozenset[str], besides: str, *, asks: bool) -> tuple[Name, ...]:
+        """Returns whom and what the line is about: those it names, else those that its pronouns mean."""
+        line = self.line
+        names = tuple(name for name in self.named if name.short != besides)
+        if not asks:
+            return tuple(one for one in names if not belongs_to_name(one, line.text))
+        if names or (names := self.meant(besides)):
+            return names
+        points = not words or _POINTS.search(line.text) is not None
+        short = len(line.text.split()) <= SHORT_WORDS
+        return self.lately_named() if points and short and self.last else ()  # "Why?" is about that
+
+    def _by_form(
+        self, hits: list[tuple[int, Fact]], least: int, *, price: bool
+    ) -> list[tuple[int, Fact]]:
+        """Returns the facts with those first that have the price or the number that is asked for."""
+        if price:
+            hits = sorted(hits, key=lambda pair: AMOUNT.search(pair[1].text) is None)
+        if not COUNTS.search(self.line.text):
+            return hits
+        numbered = [
+            (max(score, least) if NUMBER.search(fact.text) and score > 0 else score, fact)
+            for score, fact in hits
+        ]  # a number about anything in the question is nearer than no number
+        return sorted(numbered, key=lambda pair: pair[0] < least or NUMBER.search(pair[1].text) is None)
 
     def _rest_of(self, fact: Fact) -> Fact | None:
         """Returns the second half of what was told of somebody, who is asked for once more."""
