@@ -8,7 +8,7 @@ from flower.engine.offline.context import Context
 from flower.engine.offline.dialogue_answers import answer_question, fact_for
 from flower.engine.offline.fact_search import NEAR_SCORE
 from flower.engine.offline.facts import PEOPLE_TITLE
-from flower.engine.offline.narration import in_their_words, own_words, remark
+from flower.engine.offline.narration import in_phrase, in_their_words, own_words, remark
 from flower.engine.offline.people import Absent
 from flower.engine.offline.relevance import (
     SEEKING,
@@ -17,7 +17,7 @@ from flower.engine.offline.relevance import (
     kindred,
 )
 from flower.engine.offline.scene import key_of
-from flower.engine.offline.voice import Speaker, as_said_by
+from flower.engine.offline.voice import Speaker
 
 WAITS_PERCENT = 20  # of replies in a talk end on a word to go on; more would be pressing
 _TALE = re.compile(
@@ -76,8 +76,7 @@ def let_talk(context: Context) -> list[list[str]] | None:
     if speaker is None or fact is None:
         return None
     context.meet(speaker.name)
-    told = context.fact_slots(as_said_by(speaker, fact, context.line.words))
-    return [[f"You {context.line.act}.", context.say("goes_on", speaker.slots | told)]]
+    return [[f"You {context.line.act}.", in_phrase(context, speaker, "goes_on", fact)]]
 
 
 def _answer(context: Context, speaker: Speaker) -> list[str]:
@@ -85,8 +84,7 @@ def _answer(context: Context, speaker: Speaker) -> list[str]:
     if line.speech_act == "help":
         return [context.say("called_for_help", speaker.slots)]
     if _TALE.search(line.speech or line.text) and (tale := context.tale()) is not None:
-        fact_said = context.fact_slots(as_said_by(speaker, tale, line.words))
-        return [context.say("tale", speaker.slots | fact_said)]
+        return [in_phrase(context, speaker, "tale", tale)]
     sought = context.people.sought is not None and asked_part(line.text) != line.text
     wants = line.speech_act == "ask" or _WANTS_TO_KNOW.search(line.speech) is not None
     if (wants or sought) and heard.disclosure not in ("confession", "affection"):
@@ -186,8 +184,7 @@ def _in_kind(context: Context, speaker: Speaker) -> list[str]:
     )
     fact = context.near(least=NEAR_SCORE) if heard.disclosure in ("self", "loss", "plan") else None
     if fact is not None and all(name.short != speaker.name for name in fact.names):
-        fact_said = as_said_by(speaker, fact, context.line.words)
-        parts.append(context.say("volunteer", speaker.slots | context.fact_slots(fact_said)))
+        parts.append(in_phrase(context, speaker, "volunteer", fact))
     return parts
 
 
@@ -199,8 +196,7 @@ def _volunteered(context: Context, speaker: Speaker) -> str:
     said = content(context.line.words, ())
     shared = sum(bool(kindred(word) & fact.words) for word in said) if fact else 0
     if fact is not None and (shared > 1 or set(fact.names) & set(context.named)):
-        fact_said = as_said_by(speaker, fact, context.line.words)
-        return context.say("volunteer", speaker.slots | context.fact_slots(fact_said))
+        return in_phrase(context, speaker, "volunteer", fact)
     if context.pick.percent(40):
         return own_words(context, speaker, "own_words")
     return ""

@@ -11,11 +11,17 @@ from flower.engine.offline.context import Context
 from flower.engine.offline.fact_search import ASKED_SCORE, NEAR_SCORE
 from flower.engine.offline.facts import PEOPLE_TITLE, Fact
 from flower.engine.offline.grammar import sentences, spoken, stems
-from flower.engine.offline.narration import about_the_gone, in_charge, in_their_words, own_words
+from flower.engine.offline.narration import (
+    about_the_gone,
+    in_charge,
+    in_phrase,
+    in_their_words,
+    own_words,
+)
 from flower.engine.offline.present import last_words
 from flower.engine.offline.questions import about_me, about_the_other
 from flower.engine.offline.relevance import ANSWERED, asked_part, content, covered, measured
-from flower.engine.offline.voice import Speaker, as_said_by
+from flower.engine.offline.voice import Speaker
 
 _HOW_ARE_YOU = re.compile(
     r"\bhow (?:are|do) you\b|\bare you (?:all right|okay|ok|well)\b", re.IGNORECASE
@@ -77,7 +83,7 @@ def answer_question(context: Context, speaker: Speaker) -> list[str]:
     least = NEAR_SCORE if _OF_YOU.search(text) else ASKED_SCORE
     fact = about_the_gone(context) or in_charge(context) or fact_for(context, speaker, least)
     if (again := context.again(fact, besides=speaker.name)) is not None:
-        return [_in_phrase(context, speaker, "says_again", again)]
+        return [in_phrase(context, speaker, "says_again", again)]
     if context.cue.outcome == "strong" and (secret := context.hidden(ASKED_SCORE * 4)) is not None:
         return [context.say("tells_secret", speaker.slots | context.fact_slots(secret))]
     if _OPINION.search(text) and (fact is None or fact.rank > 2):
@@ -92,7 +98,7 @@ def answer_question(context: Context, speaker: Speaker) -> list[str]:
         return yes_no or _without_fact(context, speaker, text)
     if text.count("?") > 1 and not yes_no:
         second = fact_for(context, speaker, NEAR_SCORE)
-        also = _in_phrase(context, speaker, "and_also", second) if second else ""
+        also = in_phrase(context, speaker, "and_also", second) if second else ""
         return [in_their_words(context, speaker, fact), also]
     return [*yes_no, in_their_words(context, speaker, fact)]
 
@@ -136,16 +142,10 @@ def _without_fact(context: Context, speaker: Speaker, text: str) -> list[str]:
     if partly is not None and _told_of(partly, speaker):
         return [in_their_words(context, speaker, partly)]
     if partly is not None:
-        return [_in_phrase(context, speaker, "knows_partly", partly)]
+        return [in_phrase(context, speaker, "knows_partly", partly)]
     if context.evaded and (news := context.rumour()) is not None:  # two in a row would be a wall
-        return [_in_phrase(context, speaker, "instead", news)]
+        return [in_phrase(context, speaker, "instead", news)]
     return [_does_not_know(context, speaker, text), _hint(context, speaker, 35)]
-
-
-def _in_phrase(context: Context, speaker: Speaker, table: str, fact: Fact) -> str:
-    """Returns a fact as the speaker tells it, in a phrase of the table."""
-    slots = context.fact_slots(as_said_by(speaker, fact, context.line.words))
-    return context.say(table, speaker.slots | slots)
 
 
 def _told_of(fact: Fact, speaker: Speaker) -> bool:

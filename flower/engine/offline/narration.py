@@ -276,9 +276,13 @@ def with_somebody(context: Context) -> str:
 
 
 def in_their_words(context: Context, speaker: Speaker, fact: Fact) -> str:
-    """Returns the fact in the speaker's mouth."""
+    """Returns the fact as the speaker's answer."""
     own = fact.subject is not None and fact.subject.short == speaker.name
-    return context.say(
-        "answer_own" if own else f"answer.{speaker.register} answer.any",
-        speaker.slots | context.fact_slots(as_said_by(speaker, fact, context.line.words)),
-    )
+    table = "answer_own" if own else f"answer.{speaker.register} answer.any"
+    return in_phrase(context, speaker, table, fact)
+
+
+def in_phrase(context: Context, speaker: Speaker, table: str, fact: Fact) -> str:
+    """Returns a fact as the speaker tells it, in a phrase of the table."""
+    slots = context.fact_slots(as_said_by(speaker, fact, context.line.words))
+    return context.say(table, speaker.slots | slots)
