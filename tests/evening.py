@@ -16,7 +16,7 @@ import yaml
 import flower
 from flower.engine.offline.grammar import sentences
 from flower.engine.offline.provider import reply
-from flower.engine.offline.stems import stems
+from flower.engine.offline.grammar import stems
 from flower.engine.provider.base import ChatMessage, Completion, Cue
 from flower.engine.recall.chunking import chunk
 

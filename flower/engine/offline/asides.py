@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 
 from flower.engine.offline.context import Context
+from flower.engine.offline.fact_search import ASKED_SCORE
 from flower.engine.offline.facts import Fact
 from flower.engine.offline.grammar import upper_first
-from flower.engine.offline.knowledge import ASKED_SCORE
 from flower.engine.offline.names import Name, NameKind
+from flower.engine.offline.narration import Paragraphs
 from flower.engine.offline.summary import recap
 
 _MARKS = re.compile(
@@ -231,3 +232,8 @@ def _sheet(context: Context) -> dict[str, str]:
         "people": ", ".join(people),
         "ideas": " ".join(ideas),
     }
+
+
+def answer_aside(context: Context) -> Paragraphs:
+    """Returns an answer outside the story: what is known, or what can be done; no time passes."""
+    return [[f"({aside(context)})"]]

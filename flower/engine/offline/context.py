@@ -9,19 +9,17 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-from flower.engine.offline import facts as lore_of
 from flower.engine.offline import oracle
-from flower.engine.offline.facts import Lore
-from flower.engine.offline.grammar import is_plural, lower_first, tidy, upper_first
+from flower.engine.offline.fact_search import FactSearch
+from flower.engine.offline.facts import Lore, by_looks, by_office, gather_world, with_recalled
+from flower.engine.offline.grammar import is_plural, lower_first, stems, tidy, upper_first
 from flower.engine.offline.hearing import Heard, hear
-from flower.engine.offline.knowledge import Knowledge
 from flower.engine.offline.names import Name, NameKind
 from flower.engine.offline.parse import ParsedLine, read
 from flower.engine.offline.people import People
 from flower.engine.offline.questions import without_call
 from flower.engine.offline.recall import Recollection, remember
 from flower.engine.offline.scene import Scene, key_of, replay
-from flower.engine.offline.stems import stems
 from flower.engine.offline.tables import Phrases, Surroundings, word_list
 from flower.engine.offline.templates import Chance, Picker
 from flower.engine.offline.voice import Speaker, of_character
@@ -31,6 +29,8 @@ RECENT_REPLIES = 12  # facts of so many replies are not used again
 SKY_REPLIES = 8  # in which the same sky is not told again
 SKY_PERCENT = 50  # else a sound or a smell of the place says more
 EVADED_REPLIES = 3  # in which an answer was refused already: people are not walls
+SUGGESTIONS = ("suggest_talk", "suggest_go", "suggest_act")  # one of each: three different things
+_TRIES = 6  # for another phrase where one was offered already
 _CLOSE = frozenset({"confession", "affection", "loss", "comfort"})
 _SETTING_HITS = 3  # fewer words than that say nothing about the kind of world
 _CALLS_FIRST = re.compile(
@@ -40,7 +40,7 @@ _WEATHER = ("rain", "fog", "mist", "snow", "sun", "storm", "wind", "hail", "clou
 _HOURS = ("dusk", "dawn", "noon", "evening", "morning", "midnight", "sunset", "afternoon", "lamplight")
 
 
-class Context(Knowledge):
+class Context(FactSearch):
     """One turn's material. Lives for one reply."""
 
     def __init__(
@@ -60,8 +60,8 @@ class Context(Knowledge):
         self.line: ParsedLine = read(cue.line)
         self.heard: Heard = hear(self.line.text, self.line.speech)
         spoken_of = (cue.scene, *self.replies[:1]) if cue.scene or self.replies else ()
-        world = lore_of.gather_world(cue.world_lore, spoken_of)
-        self.lore: Lore = lore_of.with_recalled(world, cue.lore, spoken_of)
+        world = gather_world(cue.world_lore, spoken_of)
+        self.lore: Lore = with_recalled(world, cue.lore, spoken_of)
         self.cast: tuple[Speaker, ...] = _cast(cue)
         names = [one.name for one in self.cast]
         self.scene: Scene = replay(history, cue.decided, self.lore, names)
@@ -73,8 +73,8 @@ class Context(Knowledge):
             dict.fromkeys(
                 (
                     *self.lore.named_in(cue.line),
-                    *lore_of.by_office(self.lore, self.line.text),
-                    *lore_of.by_looks(self.lore, self.line.text),
+                    *by_office(self.lore, self.line.text),
+                    *by_looks(self.lore, self.line.text),
                 )
             )
         )
@@ -257,9 +257,20 @@ class Context(Knowledge):
         ]
         return bool(words) and (len(words) <= 2 or 2 * len(known) < len(words))
 
+    def suggestions(self) -> tuple[str, ...]:
+        """Returns three different lines that the player could write: a word, a way to go, something to do."""
+        offered: list[str] = []
+        for table in SUGGESTIONS:
+            for _ in range(_TRIES):
+                line = tidy(self.say(table))
+                if line and line not in offered:
+                    offered.append(line)
+                    break
+        return tuple(offered)
+
     def ideas(self) -> list[str]:
         """Returns two things the player could do, as they would write them."""
-        said = (self.say(table) for table in ("suggest_talk", "suggest_go"))
+        said = (self.say(table) for table in SUGGESTIONS[:2])
         return [tidy(one) for one in said if one]
 
 

@@ -7,16 +7,14 @@ sentence that leans on it. What is under a heading that speaks of secrets is a s
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from flower.engine.offline.grammar import sentences
+from flower.engine.offline.grammar import sentences, stem, stems
 from flower.engine.offline.names import Name, NameKind, all_stems, as_kind, find_names, mentioned
-from flower.engine.offline.stems import stem, stems
 from flower.engine.offline.tables import word_list
 from flower.engine.recall.secrets import secret_text, secret_title
 
@@ -278,37 +276,6 @@ def _sorted_by_headings(names: tuple[Name, ...], texts: Iterable[tuple[str, str]
             start = paragraph.removeprefix("The ")
             kinds |= {name.full: kind for name in names if start.startswith(name.full + " ")}
     return tuple(as_kind(name, kinds.get(name.full, name.kind)) for name in names)
-
-
-def about(
-    lore: Lore,
-    words: frozenset[str],
-    *,
-    focus: frozenset[str] = frozenset(),
-    names: Sequence[Name] = (),
-    who: bool = False,
-) -> list[tuple[int, Fact]]:
-    """Returns the facts that touch the words or names with their score, best first; others are left out.
-
-    A word that few facts hold counts 8, a common one 4, twice that if it is in ``focus`` (what the act
-    or question is about); a name counts 16, or 28 when the fact begins with it. ``who``: somebody is
-    asked for, so a fact that begins with a person counts 8 more.
-    """
-    common = Counter(word for fact in lore.facts for word in fact.words)
-    scored: list[tuple[int, Fact]] = []
-    for fact in lore.facts:
-        score = 0
-        for word in words & fact.words:
-            points = (8 if common[word] <= COMMON_FACTS else 4) * (2 if word in focus else 1)
-            score += points if word in fact.core else points // 2  # the rest only leans on it
-        for name in names:
-            if name in fact.names:
-                score += 28 if fact.subject == name else 16
-        if score and who and fact.subject is not None and fact.subject.kind == "person":
-            score += 8
-        if score:
-            scored.append((score - fact.rank, fact))
-    return sorted(scored, key=lambda pair: -pair[0])
 
 
 def _plain(text: str, user: str) -> tuple[str, str]:

@@ -1,11 +1,13 @@
 """Small English grammar for a narrator without a model: sentences, persons, agreement, tidy prose.
 
-Pure text in, text out. Owns no phrases and makes no choices; knows nothing about the story.
+Text in, text out, and stems: what the forms of a word share. Owns no phrases, chooses nothing, knows no story.
 """
 
 from __future__ import annotations
 
 import re
+
+from flower.engine.offline.tables import word_list
 
 _ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|St|Capt|Sgt|No|Jr|Sr|vs|etc|e\.g|i\.e|[A-Z])\.$")
 _SENTENCE_END = re.compile(
@@ -298,3 +300,26 @@ def tidy(paragraph: str) -> str:
     text = re.sub(r",{2,}", ",", text)
     text = re.sub(r"(?<=[.!?] )([a-z])", lambda match: match.group(1).upper(), text)
     return upper_first(text)
+
+
+def stem(word: str) -> str:
+    """Returns the part of a word that its forms share, roughly; small letters."""
+    word = word.casefold().removesuffix("'s").removesuffix("\u2019s").strip("'\u2019-")
+    word = IRREGULAR.get(word, word)
+    for ending, put in (("ies", "y"), ("ied", "y"), ("ing", ""), ("ed", ""), ("es", "e"), ("s", "")):
+        if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):
+            word = word.removesuffix(ending) + put
+            break
+    if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "ls":
+        word = word[:-1]
+    return word.removesuffix("e") if len(word) > 4 else word
+
+
+def stems(text: str) -> frozenset[str]:
+    """Returns the stems of the words of a text that carry meaning."""
+    words = re.findall(r"[^\W_]+(?:['-][^\W_]+)*", text.casefold())
+    return frozenset(
+        stem(word)
+        for word in words
+        if word.removesuffix("'s") not in word_list("stop_words") and len(word) > 1
+    )

@@ -12,8 +12,8 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from flower.engine.offline.grammar import stem
 from flower.engine.offline.questions import is_adverb
-from flower.engine.offline.stems import stem
 from flower.engine.offline.tables import word_list
 
 NameKind = Literal["person", "place", "group", "thing"]

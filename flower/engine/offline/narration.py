@@ -6,11 +6,11 @@ import re
 
 from flower.engine.offline.context import Context
 from flower.engine.offline.facts import Fact
-from flower.engine.offline.grammar import lower_first, spoken
+from flower.engine.offline.grammar import lower_first, spoken, stems
 from flower.engine.offline.hearing import hear
+from flower.engine.offline.people import Absent
 from flower.engine.offline.relevance import asks_what_became
-from flower.engine.offline.stems import stems
-from flower.engine.offline.voice import Speaker
+from flower.engine.offline.voice import Speaker, as_said_by
 
 Paragraphs = list[list[str]]
 _WHO_IS_GONE = re.compile(
@@ -44,6 +44,29 @@ _LOST_WORDS = re.compile(
     r"\b(?:lost (?:his|her|their) [a-z]+ [A-Z]|did not come out|vanish|disappear|not been seen|missing|"
     r"found dead|died|killed|murdered)"
 )
+_TO_THEM = re.compile(
+    r"\b(?:him|them)\b|\bher\b(?! [a-z]{3,})|"
+    r"\b(?:his|her|their) (?:arms?|hands?|shoulders?|sleeves?|"
+    r"collar|face|coat|hair|cheek|chin|throat|wrist|back|neck)\b",
+    re.IGNORECASE,
+)
+_GIVES = re.compile(
+    r"\b(?:give|offer|hand|pass|lend|show|pour|bring|pay|slip|throw|toss|bribe|buy)s?\s+"
+    r"(?:him|her|them|(?:the|this|that) "
+    r"(?P<who>[a-z]+)|(?P<name>[A-Z][\w'-]+(?: [A-Z][\w'-]+)?))\s+(?!(?:for|to|over|into|in|at|out|on|off|down|away|"
+    r"aside)\b)\w+"
+    r"|\b(?:give|offer|hand|pass|lend|show|pour|bring)s?\b[^.]{1,40}\bto (?:him|her|them|[A-Z]\w+)\b"
+)
+# "I take the letter to the constable": whoever holds that office, as far as somebody does.
+_TAKES_TO = re.compile(
+    r"\b(?:take|bring|carry|return|deliver|give|hand|show)s?\b[^.]{1,40}\bto (?:the|our) [a-z]+"
+)
+_TO_SOMEBODY = re.compile(
+    r"\b(?:bribe|pay|tip|threaten|comfort|wake) (?:the|an?) [a-z]+\b", re.IGNORECASE
+)
+_FOR_THEM = re.compile(
+    r"\b(?:for|about|like|than) [A-Z][a-z]+"
+)  # "I make the move for Lusk": not done to him
 
 
 def tell(context: Context, fact: Fact | None) -> str:
@@ -213,3 +236,53 @@ def seen(context: Context) -> str:
         return context.say(f"feeling_alone.{feeling}")
     context.meet(speaker.name)
     return context.say(f"feeling_seen.{feeling} feeling_seen.any", speaker.slots)
+
+
+def is_gift(context: Context) -> bool:
+    """Whether the line gives something to somebody who is there to take it."""
+    text = context.line.text
+    given = _GIVES.search(text) or (_TAKES_TO.search(text) and _to_a_person(context))
+    return bool(context.line.act and given and recipient(context))
+
+
+def _to_a_person(context: Context) -> bool:
+    return any(name.kind == "person" for name in context.named)
+
+
+def recipient(context: Context) -> Speaker | None:
+    """Returns who is meant by the line's name or pronoun, None for somebody gone or nobody at hand."""
+    if _to_a_person(context):
+        found = context.people.addressed()
+        if isinstance(found, Absent) or _FOR_THEM.search(context.line.text):
+            return None
+        return found
+    if _TO_SOMEBODY.search(context.line.text):
+        told = context.people.addressed()
+        return None if isinstance(told, Absent) else told
+    if _TO_THEM.search(context.line.text) or _GIVES.search(context.line.text):
+        return context.people.pointed_at(context.line.text) or context.people.at_hand()
+    return None
+
+
+def with_somebody(context: Context) -> str:
+    """Returns how somebody takes what the line does to them, "" when it is done to nobody who is there."""
+    line = context.line
+    done_to = _TO_THEM.search(line.act) or _to_a_person(context)
+    speaker = recipient(context) if done_to and line.act else None
+    if speaker is None:
+        return ""
+    context.meet(speaker.name)
+    return context.say(f"done_to.{speaker.register} done_to.any", speaker.slots)
+
+
+def in_their_words(context: Context, speaker: Speaker, fact: Fact) -> str:
+    """Returns the fact as the speaker's answer."""
+    own = fact.subject is not None and fact.subject.short == speaker.name
+    table = "answer_own" if own else f"answer.{speaker.register} answer.any"
+    return in_phrase(context, speaker, table, fact)
+
+
+def in_phrase(context: Context, speaker: Speaker, table: str, fact: Fact) -> str:
+    """Returns a fact as the speaker tells it, in a phrase of the table."""
+    slots = context.fact_slots(as_said_by(speaker, fact, context.line.words))
+    return context.say(table, speaker.slots | slots)

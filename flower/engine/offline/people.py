@@ -13,13 +13,12 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from flower.engine.offline.facts import LOOKS, Lore, by_looks, by_office, offices
-from flower.engine.offline.grammar import second_person
+from flower.engine.offline.grammar import second_person, stem
 from flower.engine.offline.names import KIN, Name, all_stems
 from flower.engine.offline.parse import ParsedLine
 from flower.engine.offline.questions import is_adverb
 from flower.engine.offline.relevance import asked_part
 from flower.engine.offline.scene import Scene, key_of, meant_by, wanted_by
-from flower.engine.offline.stems import stem
 from flower.engine.offline.tables import vocabulary, word_list
 from flower.engine.offline.voice import Speaker, of_name, of_stranger
 
@@ -73,7 +72,8 @@ _GOES_UP_TO = re.compile(
     r"\bknocks? (?:at|on) the (?P<whose>[a-z-]+)['\u2019]s\b",
     re.IGNORECASE,
 )
-_TOLD_OF = frozenset({"a", "an", "the", "some", "no", "every"})  # "A clerk, a goat": nobody is called
+_TO_A_NAME = re.compile(r"\b(?:to|with|ask|tell|greet|thank|warn|call)s?\s+([A-Z][\w'-]+)\b")
+_ARTICLES = frozenset({"a", "an", "the", "some", "no", "every"})  # "A clerk, a goat": nobody is called
 _GESTURES = re.compile(r"\b(?:eye|nod|smile|wave|bow|wink|curtsy|salute|beckon)\b", re.IGNORECASE)
 _TOPIC = re.compile(
     r"\bfor (?:the|a|an|my|some) [a-z]+\b|"
@@ -119,51 +119,74 @@ class People:
         if self.sought is not None:
             return self._of(self.sought)
         outside = _said_to(re.sub('["\u201c][^"\u201d]*["\u201d]', " ", text))
-        for called in _called(self._line.speech or text):
-            known = self._by_name(called) or (
+        return (
+            self._called(self._line.speech or text)
+            or self._named_as_addressee(outside)
+            or self._holder_of_office(outside)
+            or self._described(outside)
+            or self._unknown_by_name(outside)
+            or self._whoever(outside)
+            or self.pointed_at(outside)
+            or self.at_hand()
+            or self._companion
+            or self.stranger()
+        )
+
+    def _called(self, text: str) -> Speaker | Absent | None:
+        """Returns who is called by name or trade: "Maud, where is it?"."""
+        for called in _names_called(text):
+            person = self._by_name(called) or (
                 self._by_trade(called.casefold()) if _IS_A_TRADE.search(called) else None
             )
-            if known is None and self._is_no_person(called):
+            if person is None and self._is_no_person(called):
                 continue  # "The inn, please" calls no inn
-            if known is not None or f"{called}," in text:  # "Fire!" and "Dead?" call nobody
-                return known or of_stranger(called)
-        if found := self._named_as_addressee(outside):
-            return found
+            if person is not None or f"{called}," in self._line.text:  # "Fire!" and "Dead?" call nobody
+                return person or of_stranger(called)
+        return None
+
+    def _holder_of_office(self, outside: str) -> Speaker | Absent | None:
+        """Returns who is nodded or gone to by what they are; of "whoever", somebody who belongs to the place."""
         held = by_office(self._lore, outside) if _GESTURES.search(outside) else ()
         if held:
             return self._of(held[0])
-        if (met := _GOES_UP_TO.search(outside)) and (
-            known := self._by_trade((met["who"] or met["whose"]).casefold())
+        if (approach := _GOES_UP_TO.search(outside)) and (
+            person := self._by_trade((approach["who"] or approach["whose"]).casefold())
         ):
-            return known
-        if _WHOEVER.search(outside):  # of those who belong to the place
-            here = (of_name(one) for one in self._nearby if not self.is_gone(one))
-            return next((one for one in here if one.name not in self._scene.along), self.stranger())
+            return person
+        return (self._of_the_place() or self.stranger()) if _WHOEVER.search(outside) else None
+
+    def _described(self, outside: str) -> Speaker | Absent | None:
+        """Returns who is spoken to by looks or by a word for them: "I ask the man in the corner"."""
         if (described := self._by_looks(outside)) is not None:
             return described
-        whos = [_BESIDE_ME.sub("", found["who"]) for found in _TO_WHOM.finditer(outside)]
+        whos = [_BESIDE_ME.sub("", match["who"]) for match in _TO_WHOM.finditer(outside)]
         who = next((one for one in whos if self._can_be_somebody(one)), "")
         if _NOBODY_NAMED.fullmatch(who):
             return self.stranger()
-        if who:
-            return self._by_trade(who) or of_stranger(f"the {second_person(who.lower())}")
-        unknown = re.search(
-            r"\b(?:to|with|ask|tell|greet|thank|warn|call)s?\s+([A-Z][\w'-]+)\b", outside
+        return (
+            (self._by_trade(who) or of_stranger(f"the {second_person(who.lower())}")) if who else None
         )
-        if unknown and can_be_name(unknown.group(1)) and not self._is_no_person(unknown.group(1)):
-            return self._by_name(unknown.group(1)) or of_stranger(unknown.group(1))
+
+    def _unknown_by_name(self, outside: str) -> Speaker | Absent | None:
+        """Returns whom a line names where an addressee stands and the lore does not have."""
+        match = _TO_A_NAME.search(outside)
+        if not match or not can_be_name(match.group(1)) or self._is_no_person(match.group(1)):
+            return None
+        return self._by_name(match.group(1)) or of_stranger(match.group(1))
+
+    def _whoever(self, outside: str) -> Speaker | None:
+        """Returns whom a line speaks to that says anybody, that does something beside, or that goes somewhere."""
         if _ANYBODY.search(outside):
             return self.at_hand() or self.stranger()
         if beside := _SOMEBODY_BESIDE.search(self._line.beside):
             return of_stranger(f"the {beside['who']}")
-        if self._line.kind == "speech" and (
-            self._line.goal or _HEADS_FOR.search(outside)
-        ):  # "I go to the inn and ask for something hot"
-            there = (of_name(one) for one in self._nearby if not self.is_gone(one))
-            found = next((one for one in there if one.name not in self._scene.along), None)
-            if found is not None:
-                return found
-        return self.pointed_at(outside) or self.at_hand() or self._companion or self.stranger()
+        goes = self._line.kind == "speech" and (self._line.goal or _HEADS_FOR.search(outside))
+        return self._of_the_place() if goes else None  # "I go to the inn and ask for something hot"
+
+    def _of_the_place(self) -> Speaker | None:
+        """Returns the first of those who belong to the place and did not come along, None for nobody."""
+        here = (of_name(one) for one in self._nearby if not self.is_gone(one))
+        return next((one for one in here if one.name not in self._scene.along), None)
 
     def pointed_at(self, text: str) -> Speaker | None:
         """Returns whom "him" or "her" of a text means: the last one at hand who is called so, or None."""
@@ -281,10 +304,10 @@ def _before(name: Name, text: str) -> str:
     return folded[: next((one for one in at if one >= 0), 0)]
 
 
-def _called(text: str) -> list[str]:
+def _names_called(text: str) -> list[str]:
     """Returns the names somebody is called by: "Maud, where is it?", "Well, Maud?", "Lio? I have bread." """
     found = [name for pattern in _CALLED for name in pattern.findall(text)]
-    found = [one for one in found if one.split()[0].casefold() not in _TOLD_OF]
+    found = [one for one in found if one.split()[0].casefold() not in _ARTICLES]
     named = [
         re.sub(r"^\S+ ", "", one) if one.split()[0].casefold() in word_list("no_names") else one
         for one in found

@@ -8,12 +8,10 @@ from typing import Literal
 from flower.engine.offline import oracle
 from flower.engine.offline.clauses import LEAD, second
 from flower.engine.offline.context import Context
-from flower.engine.offline.grammar import upper_first
-from flower.engine.offline.narration import Paragraphs, remark
-from flower.engine.offline.questions import wants_advice
-from flower.engine.offline.scene import meant_by
-from flower.engine.offline.stems import stems
-from flower.engine.offline.suggest import suggestions_of
+from flower.engine.offline.grammar import stems, upper_first
+from flower.engine.offline.narration import Paragraphs, remark, the_place
+from flower.engine.offline.questions import Here, wants_advice
+from flower.engine.offline.scene import key_of, meant_by
 
 _CARRIED = re.compile(
     r"\bwhat (?:do|am|have) (?:i|we) (?:carry|carrying|have|got|own)(?: with me| on me| left)?\W*$|"
@@ -112,7 +110,7 @@ def _now(context: Context, text: str) -> str:
 
 def _advice(context: Context) -> str:
     """Returns two or three things to do, as ``/suggest`` offers them."""
-    lines = suggestions_of(context)
+    lines = context.suggestions()
     acts = [act for line in lines if (act := second(LEAD.sub("", line, count=1)))]
     if len(acts) < 2:
         return ""
@@ -188,3 +186,38 @@ def _sky(context: Context, asked: str) -> str:
         return ""
     lead = "" if asked not in _FACTUAL else "Yes. " if asked in sky.casefold() else "No. "
     return lead + context.say("it_is", {"sky": sky, "sky_first": upper_first(sky)})
+
+
+def answer_here(context: Context, about: Here) -> Paragraphs:
+    """Returns the answer to a question that a look around answers."""
+    if about == "hour":
+        if re.search(r"\b(?:day|date|how long|year)\b", context.line.text, re.IGNORECASE):
+            day = context.from_scene(date=True)
+            if day is not None:
+                return [[day.text], [remark(context, 30)]]
+        sky = ", ".join(part for part in (context.cue.time, context.cue.weather) if part)
+        said = (
+            context.say("it_is", {"sky": sky, "sky_first": upper_first(sky)})
+            if sky
+            else context.say("hour")
+        )
+        return [[said, context.air()]]
+    if about == "people":
+        return [[who_is_present(context)], [remark(context, 30)]]
+    where = context.say("you_are_at" if context.place else "you_are_in", {"world": context.cue.world})
+    return [[where, the_place(context, most=1)], [remark(context, 30)]]
+
+
+def who_is_present(context: Context) -> str:
+    names = [one.name for one in context.cast]
+    names += [one for one in context.scene.company if one not in names]
+    names += [
+        name.said
+        for name in context.nearby
+        if name.short not in names and not context.people.is_gone(name)
+    ]
+    names = [name for name in names if key_of(name) not in context.scene.dead][:4]
+    if not names:
+        return context.say("here_nobody")
+    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return context.say("here_who", {"listed": listed, "listed_first": upper_first(listed)})

@@ -89,10 +89,11 @@ class OfflineNarrator:
         await trio.lowlevel.checkpoint()
         if self._phrases is None:
             self._phrases = _load(self._folder)
-        from flower.engine.offline.suggest import suggestions
+        from flower.engine.offline.context import Context
 
         cue = completion.cue
-        return suggestions(cue, cue.story or completion.messages, _chance(cue), self._phrases)
+        context = Context(cue, cue.story or completion.messages, _chance(cue), self._phrases)
+        return context.suggestions()
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """Returns the one model there is; it costs nothing."""

@@ -16,11 +16,12 @@ from flower.engine.offline.grammar import (
     past_verb,
     second_person,
     sentences,
+    stem,
+    stems,
     stop,
     upper_first,
 )
 from flower.engine.offline.questions import answers, only_i_can_tell
-from flower.engine.offline.stems import stem, stems
 from flower.engine.offline.tables import vocabulary, word_list
 from flower.engine.provider.base import ChatMessage
 

@@ -1,18 +1,21 @@
-"""Whether a sentence of lore answers what was asked, or belongs to what was done. Pure.
+"""Whether, and how well, a sentence of lore answers what was asked or belongs to what was done. Pure.
 
-To share a word is not enough: an answer has most of what the question is about, and an act brings to mind
-only what names the thing it is done to. What does not fit is left unsaid, whoever is speaking.
+To share a word is not enough: an answer has most of what the question is about and the form it wants (a number,
+a price, a place, a look), and an act brings to mind only what names the thing it is done to. What does not fit is
+left unsaid, whoever is speaking. Knows nothing of who asks, or whom; chooses no sentence.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, lru_cache
 
-from flower.engine.offline.facts import COMMON_FACTS, Fact
+from flower.engine.offline.facts import COMMON_FACTS, Fact, Lore
+from flower.engine.offline.grammar import stem, stems
 from flower.engine.offline.names import Name
-from flower.engine.offline.stems import stems
+from flower.engine.offline.questions import answers
 from flower.engine.offline.tables import vocabulary, word_list
 
 ANSWERED = 0.5  # so much of the weight of a question must be in its answer
@@ -44,6 +47,40 @@ _BECAME = re.compile(
     r"\b(?:what|who|how)\b[^?]{0,30}\bkilled\b|\bmurder\w*\b",
     re.IGNORECASE,
 )
+COUNT_WORDS = 7  # a number at most so many words before a thing counts it
+ASKS_PRICE = re.compile(
+    r"\bhow much\b|\b(?:price|cost|costs|afford|charge|fee|expensive|cheap)\b|"
+    r"\bwhat (?:do|does|would) [^?]{1,30}\b(?:pay|charge)\b",
+    re.IGNORECASE,
+)
+AMOUNT = re.compile(
+    r"\b(?:a|an|one|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|sixty|\d+|and) "
+    r"(?:pence|penny|pennies|sixpence|shillings?|pounds?|marks?|coins?|silver|gold|credits?|hours?|cup|tokens?)\b"
+)
+COUNTS = re.compile(r"\bhow (?:many|old|far|long|high|deep)\b", re.IGNORECASE)
+NUMBER = re.compile(
+    r"\b(?:\d+|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|\w+ty|hundred|thousand|dozen)\b"
+)
+HOW_MANY = re.compile(r"\bhow (?:many|much) (?:more |other )?(?P<what>[a-z]+)", re.IGNORECASE)
+UNIT = re.compile(
+    r"\b(?:miles?|yards?|paces|steps|feet|foot|metres?|minutes|hours|days|weeks|years?|kilos?|pounds|tons?|\w+teen|\w+ty)\b"
+)
+LOOKS_LIKE = re.compile(r"\blook(?:s|ed)? like\b|\bwhat sort of (?:man|woman|person)\b", re.IGNORECASE)
+APPEARANCE = re.compile(
+    r"\b(?:small|tall|thin|fat|round|bald|grey|broad|damp|handsome|muddy|freckled|elegant|heavy-browed|quick|neat|"
+    r"wears?|hair|eyes|coat|beard|moustache|fingers|granite|glass|stone hall)\b"
+)
+WHERE = re.compile(r"^\W*where(?:'s|\u2019s)?\b", re.IGNORECASE)
+MAY_I = re.compile(r"\b(?:can|could|do|should|may|might|will|am) (?:I|we)\b")  # nobody else is asked of
+IS_AT = re.compile(
+    r"\b(?:is|are|lives?|lodges|sits|sleeps|lies|stands?|found|office|meets) (?:to be found )?(?:mostly )?"
+    r"(?:at|in|on|over|above|by|under|beneath|behind|beside|near|below|between)\b"
+)
+_SUBJECT, _MENTIONED = 6, 4  # points of a fact that begins with a name, or has it
+_RARE_POINTS, _COMMON_POINTS = 4, 2  # of a word that few facts have, and of others
+_LEADS = 3
+ENOUGH = 6  # for a fact without a name in it: two words, one of them rare, or one that it begins with
+_CALLED = re.compile(r"\b(?:the|this|that|our|your) (?P<head>[a-z]{4,})\b", re.IGNORECASE)
 
 
 def asked_part(text: str) -> str:
@@ -154,3 +191,114 @@ def belongs_to(
         return False
     on_it = bool(named) and bool(thing & fact.core)
     return fact.subject in named or on_it or shared > 1
+
+
+def counted(question: str) -> frozenset[str]:
+    """Returns the stems that may stand for what is counted in "how many guards are there", none without such."""
+    found = HOW_MANY.search(question)
+    return (
+        frozenset[str]().union(*(kindred(word) for word in stems(found["what"])))
+        if found
+        else frozenset()
+    )
+
+
+def counts(fact: Fact, counted: frozenset[str]) -> bool:
+    """Whether a sentence has a number of them, close before the word."""
+    words = re.findall(r"[\w'-]+", fact.text)
+    return any(
+        stem(word) in counted and NUMBER.search(" ".join(words[max(0, at - COUNT_WORDS) : at]))
+        for at, word in enumerate(words)
+    )
+
+
+def fit(question: str, fact: Fact, *, named: bool, seeks: bool) -> int:
+    """Returns how well the form of a sentence fits a question; a price that nobody asked for fits less.
+
+    ``named``: the question names somebody or something; ``seeks``: the line says what is looked for.
+    """
+    measure = (
+        bool(measured(question))
+        and NUMBER.search(fact.text) is not None
+        and UNIT.search(fact.text) is not None
+    )
+    found_at = named and WHERE.search(question) is not None and IS_AT.search(fact.text) is not None
+    looks = LOOKS_LIKE.search(question) is not None and APPEARANCE.search(fact.text) is not None
+    nobodys = fact.subject is None or fact.subject.kind != "person"
+    mine = (seeks or MAY_I.search(question) is not None) and nobodys
+    sold = AMOUNT.search(fact.text) is not None and ASKS_PRICE.search(question) is None
+    return answers(question, fact.text)[0] + 2 * (measure or found_at or looks) + mine - sold
+
+
+def by_head(lore: Lore, text: str) -> tuple[Name, ...]:
+    """Returns the places and things that a text calls by the head of their name: "the Scale"."""
+    called = {stem(found["head"].casefold()) for found in _CALLED.finditer(text)}
+    return tuple(
+        name
+        for name in lore.names
+        if name.kind != "person" and " " in name.full and stem(_head(name.full).casefold()) in called
+    )
+
+
+def _head(full: str) -> str:
+    """Returns the word that says what a name is a name of: "Warden" of "Warden of Weights"."""
+    return full.partition(" of ")[0].split()[-1]
+
+
+def told_first(
+    facts: Iterable[Fact],
+    wanted: frozenset[str],
+    names: Sequence[Name],
+    common: Mapping[str, int],
+    own: Name | None = None,
+) -> list[Fact]:
+    """Returns the open facts about the names or with enough of the words, what is nearest first.
+
+    ``own``: who is asked, of whom one word is enough.
+    """
+    scored: list[tuple[int, Fact]] = []
+    for fact in facts:
+        if fact.secret:
+            continue
+        hits = [word for word in wanted if kindred(word) & fact.words]
+        score = sum(
+            _COMMON_POINTS if common.get(word, 0) > COMMON_FACTS else _RARE_POINTS for word in hits
+        )
+        score += _LEADS * leads_with(fact, frozenset(hits)) if hits else 0
+        about = _SUBJECT if fact.subject in names else _MENTIONED if set(names) & set(fact.names) else 0
+        half = len(hits) > 1 and 2 * len(hits) >= len(wanted)
+        mine = own in fact.names and any(kindred(word) & fact.core for word in hits)
+        if about == _SUBJECT or (about and hits) or score >= ENOUGH or half or mine:
+            scored.append((score + about + _LEADS * mine - (fact.rank > 0), fact))
+    return [fact for _, fact in sorted(scored, key=lambda pair: -pair[0])]
+
+
+def rank_facts(
+    lore: Lore,
+    words: frozenset[str],
+    *,
+    focus: frozenset[str] = frozenset(),
+    names: Sequence[Name] = (),
+    who: bool = False,
+) -> list[tuple[int, Fact]]:
+    """Returns the facts that touch the words or names with their score, best first; others are left out.
+
+    A word that few facts hold counts 8, a common one 4, twice that if it is in ``focus`` (what the act
+    or question is about); a name counts 16, or 28 when the fact begins with it. ``who``: somebody is
+    asked for, so a fact that begins with a person counts 8 more.
+    """
+    common = Counter(word for fact in lore.facts for word in fact.words)
+    scored: list[tuple[int, Fact]] = []
+    for fact in lore.facts:
+        score = 0
+        for word in words & fact.words:
+            points = (8 if common[word] <= COMMON_FACTS else 4) * (2 if word in focus else 1)
+            score += points if word in fact.core else points // 2  # the rest only leans on it
+        for name in names:
+            if name in fact.names:
+                score += 28 if fact.subject == name else 16
+        if score and who and fact.subject is not None and fact.subject.kind == "person":
+            score += 8
+        if score:
+            scored.append((score - fact.rank, fact))
+    return sorted(scored, key=lambda pair: -pair[0])

@@ -10,8 +10,10 @@ import re
 import zlib
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from flower.engine.offline.grammar import sentences, word_set
+from flower.engine.offline.facts import Fact
+from flower.engine.offline.grammar import in_first_person, sentences, upper_first, word_set
 from flower.engine.offline.names import Name, short_name
 from flower.engine.offline.tables import REGISTERS
 from flower.engine.recall.secrets import secret_text
@@ -41,6 +43,10 @@ _PRIVATE = re.compile(
     re.IGNORECASE,
 )
 _QUOTE = re.compile('["\u201c]([^"\u201c\u201d]{8,300})["\u201d]')
+_POINTS_BACK = re.compile(r"(?:he|she|it|they|his|her|its|their)\b", re.IGNORECASE)
+_REPORTED = re.compile(r" (?:says|swears) that (?P<said>(?!s?he |they |his |her |their |it )[^\n]+)")
+_I_SAY = re.compile(r"^I (?:say|swear) that ")
+_JOINT = re.compile(r"^(?:But|And|So|Yet|Or|Then|Also|Instead|Hence),? ")
 
 
 class Speaker(Struct, frozen=True):
@@ -120,3 +126,20 @@ def _known(persona: str) -> tuple[str, ...]:
         and not _PRIVATE.search(sentence)
         and not secret_text(sentence)
     )
+
+
+def as_said_by(speaker: Speaker, fact: Fact, asked: frozenset[str]) -> Fact:
+    """Returns a fact as somebody tells it: the half that was asked for, and of themself as "I"."""
+    text = fact.text
+    if asked & fact.words and not asked & fact.core and fact.more:
+        bare = _JOINT.sub("", fact.more)
+        alone = bare != fact.more and not _POINTS_BACK.match(bare)
+        text = upper_first(bare) if alone else f"{text} {fact.more}"
+    if fact.subject is not None and fact.subject.short == speaker.name:
+        reported = _REPORTED.match(text.removeprefix(fact.subject.full))
+        if reported:  # whose pipe it is in what they say of another is not theirs
+            return replace(fact, text=upper_first(reported["said"]), more="")
+        whole = (in_first_person(one, fact.subject.full, speaker.they) for one in sentences(text))
+        text = " ".join(whole)
+        text = upper_first(_I_SAY.sub("", text))  # who says it does not say that they say it
+    return replace(fact, text=text, more="")

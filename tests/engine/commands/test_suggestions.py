@@ -10,8 +10,8 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
+from flower.engine.offline.context import Context
 from flower.engine.offline.provider import OfflineNarrator
-from flower.engine.offline.suggest import suggestions
 from flower.engine.offline.tables import shipped
 from flower.engine.provider.base import ChatMessage, Completion, Cue, Finish, Text
 from flower.engine.sessions.suggestions import parsed
@@ -123,7 +123,7 @@ def test_the_offline_narrator_offers_three_different_lines() -> None:
     cue = Cue(line="I knock.", world="Orrinsay", scene="The quay.", character="Mara", stage=())
     told = (ChatMessage("user", "I knock."), ChatMessage("assistant", "Nobody answers."))
     for seed in range(60):
-        offered = suggestions(cue, told, random.Random(seed), shipped())
+        offered = Context(cue, told, random.Random(seed), shipped()).suggestions()
         assert len(set(offered)) == 3
         assert all(line.startswith("I ") and line.endswith(".") and "{" not in line for line in offered)
 

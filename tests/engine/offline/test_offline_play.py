@@ -7,9 +7,8 @@ import re
 import pytest
 
 from flower.engine.offline import summary
-from flower.engine.offline.cleaning import in_another_language
 from flower.engine.offline.grammar import in_first_person
-from flower.engine.offline.parse import read
+from flower.engine.offline.parse import in_another_language, read
 from flower.engine.offline.tables import shipped
 from flower.engine.provider.base import ChatMessage
 from tests import evening

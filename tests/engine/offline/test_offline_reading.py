@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 
 from flower import limits
 from flower.engine.offline import grammar, names
-from flower.engine.offline.facts import about, gather
+from flower.engine.offline.facts import gather
+from flower.engine.offline.fate import restate
+from flower.engine.offline.grammar import stems
 from flower.engine.offline.parse import read
 from flower.engine.offline.questions import about_the_other, is_adverb, put_away, without_call
 from flower.engine.offline.recall import Recollection, remember
-from flower.engine.offline.restate import restate
-from flower.engine.offline.stems import stems
+from flower.engine.offline.relevance import rank_facts
 from flower.engine.provider.base import ChatMessage
 
 LORE = (
@@ -139,7 +140,7 @@ def test_what_stands_under_a_heading_of_secrets_is_a_secret() -> None:
 
 
 def test_the_fact_about_what_was_asked_comes_first() -> None:
-    best = about(gather(LORE), stems("What does a pint cost?"))[0][1]
+    best = rank_facts(gather(LORE), stems("What does a pint cost?"))[0][1]
     assert "two pence" in best.text
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from flower.engine.offline.facts import Lore, gather
+from flower.engine.offline.grammar import stems
 from flower.engine.offline.parse import read
 from flower.engine.offline.relevance import answers_it, asked_part, belongs_to, content, measured
-from flower.engine.offline.stems import stems
 from tests import evening
 
 SEEDS = pytest.mark.parametrize("seed", range(4))

@@ -7,10 +7,9 @@ import re
 import pytest
 
 from flower.engine.offline.facts import gather
+from flower.engine.offline.grammar import stems
 from flower.engine.offline.parse import read
-from flower.engine.offline.relevance import asked_part
-from flower.engine.offline.stems import stems
-from flower.engine.offline.topics import by_head, told_first
+from flower.engine.offline.relevance import asked_part, by_head, told_first
 from tests import evening
 
 SEEDS = pytest.mark.parametrize("seed", range(3))
