@@ -14,9 +14,8 @@ from typing import Any
 import yaml
 
 import flower
-from flower.engine.offline.grammar import sentences
+from flower.engine.offline.grammar import sentences, stems
 from flower.engine.offline.provider import reply
-from flower.engine.offline.grammar import stems
 from flower.engine.provider.base import ChatMessage, Completion, Cue
 from flower.engine.recall.chunking import chunk
 

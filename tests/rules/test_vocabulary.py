@@ -23,7 +23,7 @@ MOST_WORDS = {
     "engine/importing": 0,
     "engine/interchange": 0,
     "engine/lorebook": 0,
-    "engine/offline": 302,
+    "engine/offline": 268,
     "engine/prompt": 11,
     "engine/provider": 3,
     "engine/recall": 7,
@@ -48,8 +48,8 @@ MAY_BE_LARGE = {
     "engine/store/schema.py": "every migration there ever was, in the order in which they run",
     "protocol/messages.py": "a table: every event and request of the wire",
 }
-MOST_OTHERS_LARGE = 5
-MOST_LONG_FUNCTIONS = 8
+MOST_OTHERS_LARGE = 0
+MOST_LONG_FUNCTIONS = 1
 
 SOURCES = {path.removeprefix("flower/"): text for path, text in house.present().items()}
 
