@@ -16,7 +16,7 @@ ENGINE = Path(flower.engine.__file__).parent
 # Whoever needs more of them for a prompt says here why: a card, lorebooks and secrets of the lore, settings of a
 # story and phrases banned in it, whether whoever says the line may and what they use, whose a character is, what a
 # client has chosen.
-MOST_MODULES = 49
+MOST_MODULES = 48
 
 
 async def test_a_prompt_crosses_few_modules(autojump_clock: MockClock, tmp_path: Path) -> None:

@@ -25,6 +25,14 @@ from flower.settings import samplers
 REPLY_SHARE = 3  # a reply takes no more than this part of what the model reads
 
 
+class TokenRoom(Struct, frozen=True):
+    """Tokens that the model reads, and of them those that there are for the reply and for the prompt."""
+
+    context: int
+    reply: int
+    prompt: int
+
+
 class ChosenModel(Struct, frozen=True, kw_only=True):
     """A model, who serves it, and what is known about it."""
 
@@ -41,9 +49,11 @@ class ChosenModel(Struct, frozen=True, kw_only=True):
         bounds = (self.info.context_tokens if self.info is not None else 0, self.context_limit or 0)
         return min([most, *(tokens for tokens in bounds if tokens)])
 
-    def reply_tokens(self, most_context: int, most_reply: int) -> int:
-        """Returns how long a reply may be."""
-        return min(most_reply, self.context_tokens(most_context) // REPLY_SHARE)
+    def room(self, settings: StorySettings) -> TokenRoom:
+        """Returns how much of a prompt and a reply there is room for, with these settings."""
+        context = self.context_tokens(settings.context_tokens)
+        reply = min(settings.reply_tokens, context // REPLY_SHARE)
+        return TokenRoom(context, reply, int((context - reply) * limits.CONTEXT_USED_SHARE))
 
 
 def thinking_room(context: int) -> int:

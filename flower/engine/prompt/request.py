@@ -27,7 +27,7 @@ from flower.engine.prompt.context import PromptContext
 from flower.engine.prompt.cue import cue_of
 from flower.engine.prompt.lore_entries import with_entries
 from flower.engine.prompt.macros import NOBODY
-from flower.engine.prompt.model import ChosenModel, StorySettings, settings_of, template_of
+from flower.engine.prompt.model import ChosenModel, StorySettings, TokenRoom, settings_of, template_of
 from flower.engine.prompt.plain_text import StoryText
 from flower.engine.prompt.record import NOTHING, Fresh, fresh_of, record_of
 from flower.engine.prompt.sections import CONTINUE, SCAFFOLD, with_notes
@@ -67,28 +67,14 @@ class _Inputs(Struct, frozen=True):
 
     services: Services
     turn: TurnInput
-    model: ChosenModel
     context: PromptContext
+    room: TokenRoom
     prefill: bool = False  # the last message is the reply so far, and goes on
-
-    @property
-    def context_tokens(self) -> int:
-        return self.model.context_tokens(self.context.settings.context_tokens)
-
-    @property
-    def reply_tokens(self) -> int:
-        lengths = self.context.settings
-        return self.model.reply_tokens(lengths.context_tokens, lengths.reply_tokens)
-
-    @property
-    def budget(self) -> int:
-        """Tokens there are for the prompt."""
-        return int((self.context_tokens - self.reply_tokens) * limits.CONTEXT_USED_SHARE)
 
     def fresh(self, counter: TokenCounter, window_start: int | None) -> Fresh:
         if self.prefill:  # there is no line that anything could go with
             return NOTHING
-        return fresh_of(self.context, counter, window_start, int(self.budget * RECALLED_SHARE))
+        return fresh_of(self.context, counter, window_start, int(self.room.prompt * RECALLED_SHARE))
 
 
 async def build_prompt(
@@ -106,18 +92,18 @@ async def build_prompt(
     template = await template_of(services, settings)
     goes_on = turn.continues and bool(context.path) and context.path[-1].role == "assistant"
     prefill = goes_on and goes_on_exactly(model, template)
-    inputs = _Inputs(services, turn, model, context, prefill)
+    inputs = _Inputs(services, turn, context, model.room(context.settings), prefill)
     counter = model.counter
     fresh, assembled = await _settle(inputs, counter, window_start)
-    if not counter.checked or assembled.tokens > NEAR_BUDGET * inputs.budget:
+    if not counter.checked or assembled.tokens > NEAR_BUDGET * inputs.room.prompt:
         counter = await _counted_exactly(model, assembled)
         if counter is not model.counter:
             fresh, assembled = await _settle(inputs, counter, window_start)
     completion = Completion(
         model=model.name,
         messages=assembled.messages,
-        max_tokens=inputs.reply_tokens,
-        context_tokens=inputs.context_tokens,
+        max_tokens=inputs.room.reply,
+        context_tokens=inputs.room.context,
         params=settings.params(turn.variant),
         session=turn.session_id,
         cue=await _cue(services, turn, model, context),
@@ -248,7 +234,7 @@ def _assemble(
     return assemble(
         sections,
         lines,
-        budget=inputs.budget,
+        budget=inputs.room.prompt,
         counter=counter,
         window_start=start,
         summarised=summarised,

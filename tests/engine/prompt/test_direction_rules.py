@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 
 import pytest
+from msgspec.structs import replace
 
 from flower.engine.assets.kinds import Assets, Character, DepthPrompt, World
 from flower.engine.game.clocks import Now
@@ -45,12 +46,14 @@ from flower.engine.prompt.direction import (
 )
 from flower.engine.prompt.macro_values import NOBODY
 from flower.engine.prompt.macros import Expanded
-from flower.engine.prompt.request import _Inputs, _moved, _player_names
+from flower.engine.prompt.model import ChosenModel, StorySettings
+from flower.engine.prompt.request import _moved, _player_names
 from flower.engine.store.extra import MessageExtra
 from flower.engine.store.selections import Selection
 from flower.engine.store.states import CurrentState
 from flower.engine.store.stories import Message
 from flower.engine.token_counter import TokenCounter
+from tests.fakes import ScriptedProvider
 
 PLACE = StoryRef("s", "harbour", "mara")
 MARA = Character(
@@ -203,11 +206,15 @@ def test_no_line_of_a_reply_begins_with_the_players_name(
 
 
 def test_a_prompt_has_what_the_reply_leaves_of_the_context() -> None:
-    model = SimpleNamespace(context_tokens=lambda _: 4000, reply_tokens=lambda *_: 1000)
-    context = SimpleNamespace(settings=SimpleNamespace(context_tokens=4000, reply_tokens=1000))
-    inputs = _Inputs(None, None, model, context)  # type: ignore[arg-type] # asked for these numbers alone
-    assert (inputs.context_tokens, inputs.reply_tokens) == (4000, 1000)
-    assert 0.85 * 3000 < inputs.budget <= 3000
+    model = ChosenModel(id="m", provider=ScriptedProvider(), name="m")
+    room = model.room(StorySettings({}, 4_000, 1_000))
+    assert (room.context, room.reply) == (4_000, 1_000)
+    assert 0.85 * 3_000 < room.prompt <= 3_000
+    small = replace(model, context_limit=2_100).room(StorySettings({}, 4_000, 1_000))
+    assert (small.context, small.reply) == (
+        2_100,
+        700,
+    )  # never more than a third of what the model reads
 
 
 def test_insets_are_moved_by_depth_alone() -> None:

@@ -18,7 +18,7 @@ from flower.engine.prompt import cue, record, request
 from flower.engine.prompt.assemble import LINE_SHARE, Section
 from flower.engine.prompt.context import PromptContext
 from flower.engine.prompt.direction import Direction
-from flower.engine.prompt.model import ChosenModel, StorySettings
+from flower.engine.prompt.model import ChosenModel, StorySettings, TokenRoom
 from flower.engine.prompt.record import NOTHING as NOTHING_FRESH
 from flower.engine.prompt.record import fresh_of
 from flower.engine.prompt.sections import CONTINUE, TAKEN_BACK, due, section_key, state_sections
@@ -55,18 +55,11 @@ def told(
     *path: stories.Message, prefill: bool = False, ask: str = "", continues: bool = False
 ) -> list[str]:
     services: Any = None
-    model: Any = SimpleNamespace(context_tokens=lambda _: 9_000, reply_tokens=lambda _: 100)
     turn = replace(turn_input(continues=continues), ask=ask)
-    inputs = _Budget(services, turn, model, context_of(*path), prefill)
+    inputs = request._Inputs(services, turn, context_of(*path), TokenRoom(9_000, 100, 4_000), prefill)
     fresh = replace(NOTHING_FRESH, recalled="Known.")
     made = request._assemble(inputs, fresh, COUNTER, None, None, None)
     return [message.content for message in made.messages]
-
-
-class _Budget(request._Inputs, frozen=True):
-    @property
-    def budget(self) -> int:
-        return 4_000
 
 
 def test_what_is_recalled_goes_with_the_line_or_with_what_is_asked_in_its_place() -> None:
