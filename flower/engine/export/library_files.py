@@ -97,13 +97,15 @@ def _original(source: CardSource) -> tuple[Card | None, bytes | None]:
         return None, None
     name, data, place = source.file
     try:
-        found = reader.read(data, name)
+        contents = reader.read(data, name)
     except ImportFileError:  # a newer reader may be stricter: what was taken over is still here
         return None, None
-    if place >= len(found.cards):
+    if place >= len(contents.cards):
         return None, None
-    alone = len(found.cards) == 1 and found.kind is not Kind.ARCHIVE  # else others are in the file too
-    return found.cards[place], data if alone else None
+    alone = (
+        len(contents.cards) == 1 and contents.kind is not Kind.ARCHIVE
+    )  # else others are in the file too
+    return contents.cards[place], data if alone else None
 
 
 # --- lorebooks ----------------------------------------------------------------------------------
@@ -201,5 +203,5 @@ def _chats(files: tuple[tuple[str, bytes], ...], me: str) -> Iterator[Chat]:
     for name, data in files:
         try:
             yield from reader.read(data, name, me).chats
-        except ImportFileError:  # its player cannot be told any more: its texts are in the story
+        except ImportFileError:  # its player cannot be found out any more: its texts are in the story
             continue

@@ -23,10 +23,10 @@ OWN_REPLIES = "flower"  # what the lines of config.yaml are called as a set
 
 def preset_file(db: Connection, name: str, user: int = 0) -> NamedFile | None:
     """Returns a preset of sampler settings, None where there is none of that name."""
-    found = presets.find(db, presets.SAMPLERS, name, user)
-    if found is None:
+    preset = presets.find(db, presets.SAMPLERS, name, user)
+    if preset is None:
         return None
-    called, values = found
+    called, values = preset
     was = (one for file in _files(db, Kind.SAMPLER_PRESET) for one in file.presets)
     original = next((one for one in was if one.name == called), None)
     data = sillytavern_settings.preset_file(called, samplers.checked(values), original)
@@ -41,12 +41,12 @@ def replies_file(db: Connection, name: str, own: Sequence[tuple[str, str]]) -> N
     sets = quick_replies.sets(db)
     if own:
         sets.setdefault(OWN_REPLIES, list(own))
-    fits = [known for known in sets if known.casefold() == name.casefold()] if name else list(sets)
+    fits = [one for one in sets if one.casefold() == name.casefold()] if name else list(sets)
     if len(fits) != 1:
-        known = ", ".join(sets)
+        names = ", ".join(sets)
         raise CommandError(
-            f"Which set of quick replies? There is: {known}."
-            if known
+            f"Which set of quick replies? There is: {names}."
+            if names
             else "There are no quick replies here."
         )
     (called,) = fits

@@ -74,8 +74,8 @@ def set_limit(db: Connection, user: int, name: str, text: str) -> UserLimits:
     """Changes one limit, ``off`` takes it back; returns all. Raises ``CommandError`` for what is none."""
     if name not in NAMES:
         raise CommandError(f"There is no limit {name[:20]!r}; there are {', '.join(NAMES)}.")
-    known = limits_of(db, user)
-    new = msgspec.structs.replace(known, **{name: _number(name, text)})
+    present = limits_of(db, user)
+    new = msgspec.structs.replace(present, **{name: _number(name, text)})
     limit(db, user, new)
     return new
 
@@ -92,10 +92,10 @@ def _number(name: str, text: str) -> float | int | None:
         return None
     whole, dot, rest = text.partition(".")
     digits = whole + rest
-    known = (
+    is_number = (
         digits.isascii() and digits.isdecimal() and len(digits) <= 12 and (not dot or name == "cost")
     )
-    if not known or float(text) > MOST:
+    if not is_number or float(text) > MOST:
         raise CommandError(f"{text[:20]!r} is no limit; a number like 50, or off.")
     return float(text) if name == "cost" else int(whole)
 
