@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from flower.engine.store import users
+from flower.engine.store.extra import json_object
 from flower.engine.store.library import own_assets
 from flower.errors import CommandError
 
@@ -65,7 +65,7 @@ def limits_of(db: Connection, user: int) -> UserLimits:
     """Returns a user's limits; none where they cannot be read."""
     row = db.execute("SELECT extra FROM users WHERE id = ?", (user,)).fetchone()
     try:
-        return msgspec.convert(users.extra_of(row[0] if row else "").get("limits", {}), UserLimits)
+        return msgspec.convert(json_object(row[0] if row else "").get("limits", {}), UserLimits)
     except msgspec.ValidationError:
         return UserLimits()
 
@@ -83,7 +83,7 @@ def set_limit(db: Connection, user: int, name: str, text: str) -> UserLimits:
 def limit(db: Connection, user: int, limits: UserLimits) -> None:
     """Gives a user these limits and no others."""
     row = db.execute("SELECT extra FROM users WHERE id = ?", (user,)).fetchone()
-    extra = {**users.extra_of(row[0] if row else ""), "limits": msgspec.to_builtins(limits)}
+    extra = {**json_object(row[0] if row else ""), "limits": msgspec.to_builtins(limits)}
     db.execute("UPDATE users SET extra = ? WHERE id = ?", (json.dumps(extra), user))
 
 

@@ -7,6 +7,7 @@ there. Text that is no JSON object reads as nothing, so that one damaged row kee
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -169,3 +170,12 @@ def readable(column: str) -> str:
     """Returns the SQL expression for a column of JSON objects; what is none or damaged counts as empty."""
     is_object = f"CASE WHEN json_valid({column}) THEN json_type({column}) = 'object' END"
     return f"CASE WHEN {is_object} THEN {column} ELSE '{{}}' END"
+
+
+def json_object(data: str) -> dict[str, Any]:
+    """Returns a JSON object, an empty one for damaged text."""
+    try:
+        value = json.loads(data)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -13,11 +13,12 @@ import hmac
 import json
 import secrets
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from flower import limits
+from flower.engine.store.extra import json_object
 from flower.engine.store.library import own_assets
 from flower.errors import CommandError
 
@@ -87,15 +88,6 @@ def add(db: Connection, name: str, now: float) -> int:
     return number
 
 
-def extra_of(data: str) -> dict[str, Any]:
-    """Returns what a user's row keeps beside its columns; nothing for damaged text."""
-    try:
-        value = json.loads(data)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
 def add_guest(db: Connection, token: NewToken, now: float, ends: float) -> User:
     """Returns a new user with this token alone, who is gone when it ends. Raises ``CommandError``."""
     remove_ended_guests(db, now)
@@ -114,7 +106,7 @@ def remove_ended_guests(db: Connection, now: float) -> None:
         (f'"{GUEST}"', now),
     ).fetchall()
     for number, extra in rows:
-        if extra_of(extra).get(GUEST) is True:
+        if json_object(extra).get(GUEST) is True:
             remove(db, number, now)
 
 
