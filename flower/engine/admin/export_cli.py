@@ -15,7 +15,7 @@ from pathlib import Path
 from flower.engine.assets.loader import SHIPPED, load_assets
 from flower.engine.assets.shelves import briefs
 from flower.engine.commands.lookup import closest
-from flower.engine.export import library_archive, library_files, settings_files
+from flower.engine.export import library_archive, library_files
 from flower.engine.export.files import names_of, read_story, write, write_bytes, write_named
 from flower.engine.export.library_files import STORY_FORMATS, NamedFile
 from flower.engine.export.render import FORMATS, Story, render
@@ -96,7 +96,7 @@ def lorebook(home: Home, name: str, *, form: str, output: str) -> int:
 def preset(home: Home, name: str, *, output: str) -> int:
     """Writes sampler settings; returns the exit code. Raises like ``run``."""
     with _database(home) as db:
-        file = settings_files.preset_file(db, name)
+        file = library_files.preset_file(db, name)
         if file is None:
             there = list(presets.names(db, presets.SAMPLERS))
             raise CommandError(f"there is no preset {name!r}.{closest(name, there)}")
@@ -107,7 +107,7 @@ def replies(home: Home, name: str, *, output: str) -> int:
     """Writes a set of quick replies; returns the exit code. Raises like ``run``."""
     own = [(reply.name, reply.text) for reply in load_config(home, os.environ).quick_replies]
     with _database(home) as db:
-        file = settings_files.replies_file(db, name, own)
+        file = library_files.replies_file(db, name, own)
     return _put([file], output)
 
 

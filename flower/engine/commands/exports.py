@@ -13,7 +13,7 @@ import trio
 from flower import limits
 from flower.engine.commands.lookup import closest, find_book, story_of
 from flower.engine.export import files as export_files
-from flower.engine.export import library_archive, library_files, settings_files
+from flower.engine.export import library_archive, library_files
 from flower.engine.export.library_files import BOOK_FORMATS, CARD_FORMATS, STORY_FORMATS, NamedFile
 from flower.engine.export.render import FORMATS, Story
 from flower.engine.sessions.engine import Engine
@@ -61,7 +61,7 @@ async def export_lorebook(engine: Engine, client: Client, argument: str) -> None
 async def export_preset(engine: Engine, client: Client, argument: str) -> None:
     """Sampler settings as a preset of SillyTavern."""
     database, user = engine.services.database, client.visitor.id
-    file = await database.read(settings_files.preset_file, argument, user)
+    file = await database.read(library_files.preset_file, argument, user)
     if file is None:
         names = await database.read(presets.names, presets.SAMPLERS, user)
         raise CommandError(f"Which preset? There is no {argument!r}.{closest(argument, list(names))}")
@@ -71,7 +71,7 @@ async def export_preset(engine: Engine, client: Client, argument: str) -> None:
 async def export_replies(engine: Engine, client: Client, argument: str) -> None:
     """A set of quick replies, or those of ``config.yaml``."""
     own = [(reply.name, reply.text) for reply in engine.services.quick_replies]
-    file = await engine.services.database.read(settings_files.replies_file, argument, own)
+    file = await engine.services.database.read(library_files.replies_file, argument, own)
     await write(engine, client, [file])
 
 

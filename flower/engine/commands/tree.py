@@ -245,13 +245,13 @@ async def show_tree(engine: Engine, client: Client, argument: str) -> None:
     tree = StoryTree(
         session=session.id,
         focus=tree_part.focus,
-        stands=tree_part.stands,
+        stands=tree_part.leaf,
         messages=tree_part.messages,
         nodes=nodes,
     )
     size = counted(tree_part.messages, "message")
     head = f"The story's tree, {size}; /goto MESSAGE goes on from one, @ is where it stands:"
-    text = tree_text.as_text(nodes, tree_part.stands, tree_part.focus, OUTLINE_LINES)
+    text = tree_text.as_text(nodes, tree_part.leaf, tree_part.focus, OUTLINE_LINES)
     client.notify(f"{head}\n{text}", State(tree=tree))
 
 

@@ -52,7 +52,7 @@ def _messages(
     """Returns the messages, and for each id the message and the variant it is."""
     groups: dict[tuple[int | None, str], list[Message]] = {}
     for message in tree:
-        # Replies are variants of each other; whatever else is said stands for itself.
+        # Replies are variants of each other; whatever else is said has no variants.
         own = "" if message.role == "assistant" else str(message.id)
         groups.setdefault((message.parent_id, own), []).append(message)
     chosen = _chosen(tree)
@@ -60,7 +60,9 @@ def _messages(
     places: dict[int, tuple[int, int]] = {}
     for (parent, _), variants in groups.items():
         above = places.get(parent) if parent is not None else None
-        shown = next((n for n, one in enumerate(variants) if one.id in chosen), len(variants) - 1)
+        chosen_place = next(
+            (n for n, one in enumerate(variants) if one.id in chosen), len(variants) - 1
+        )
         first = variants[0]
         said_by = first.extra.name or names.get(first.extra.speaker, "")
         said_by = said_by or {"user": player, "assistant": character}.get(first.role, "")
@@ -75,7 +77,7 @@ def _messages(
                 variants=tuple(
                     Variant(text=m.content, sent=m.created, model=m.model) for m in variants
                 ),
-                chosen=shown,
+                chosen=chosen_place,
                 hidden=any(m.extra.hidden for m in variants),
             )
         )
@@ -92,8 +94,8 @@ def _chosen(tree: Sequence[Message]) -> set[int]:
     best: dict[int | None, tuple[int, int]] = {}
     for message in tree:
         if message.role == "assistant":
-            found = (newest[message.id], message.id)
-            best[message.parent_id] = max(best.get(message.parent_id, (0, 0)), found)
+            ending = (newest[message.id], message.id)
+            best[message.parent_id] = max(best.get(message.parent_id, (0, 0)), ending)
     return {number for _, number in best.values()}
 
 
@@ -104,15 +106,15 @@ def _endings(
     branches: Mapping[int, str],
 ) -> tuple[Ending, ...]:
     """Returns where the story is, then where its named branches end."""
-    found = []
+    endings = []
     if stored.active_leaf is not None and stored.active_leaf in places:
-        found.append(Ending("", places[stored.active_leaf][0]))
-    found += [
+        endings.append(Ending("", places[stored.active_leaf][0]))
+    endings += [
         Ending(name, places[leaf][0])
         for leaf, name in branches.items()
         if leaf in places and leaf != stored.active_leaf
     ]
-    return tuple(found)
+    return tuple(endings)
 
 
 def _note(steered: Steering) -> ChatNote | None:
@@ -136,8 +138,8 @@ def _with_sources(chat: Chat, originals: Sequence[Chat]) -> Chat:
         return chat
     (whole,) = merged
     ends = {e.leaf: e for e in reversed(whole.endings) if e.leaf is not None}
-    stands = whole.endings[-len(own.endings)].leaf
-    if stands is None or stands not in ends:
+    story_leaf = whole.endings[-len(own.endings)].leaf
+    if story_leaf is None or story_leaf not in ends:
         return whole
-    first = ends.pop(stands)
+    first = ends.pop(story_leaf)
     return replace(whole, endings=(first, *reversed(ends.values())))

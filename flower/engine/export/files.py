@@ -34,7 +34,7 @@ def read_story(
 ) -> Story:
     """Returns a story's active path, or with ``whole`` its tree. Raises ``CommandError`` without one.
 
-    ``names`` has what ``world:ID`` and ``character:ID`` are called; an id stands for itself.
+    ``names`` has what ``world:ID`` and ``character:ID`` are called; an id without a name is its own.
     """
     stored = stories.session(db, session_id)
     if stored is None:

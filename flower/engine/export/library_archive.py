@@ -1,6 +1,6 @@
 """Everything of a home as one archive, which ``flower import`` takes over elsewhere.
 
-A ZIP: ``flower-library.json`` says what it is and stands first; ``rows/`` has the rows of each table as lines of
+A ZIP: ``flower-library.json`` says what it is and comes first; ``rows/`` has the rows of each table as lines of
 JSON; ``originals/`` the files of other programs, named by their hash; ``assets/`` the home's own YAML files.
 Settings, keys and what clients chose are no part. The same library gives the same bytes.
 """

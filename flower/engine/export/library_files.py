@@ -1,4 +1,4 @@
-"""Characters, lorebooks and stories as files of other programs: what to read for them, and their bytes.
+"""Characters, lorebooks, stories and settings as files of other programs: what to read for them, and their bytes.
 
 Functions over a connection return what was read; the others make bytes of it and belong in a thread.
 """
@@ -6,7 +6,8 @@ Functions over a connection return what was read; the others make bytes of it an
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
 
 from msgspec import Struct
 
@@ -25,17 +26,19 @@ from flower.engine.interchange import (
     sillytavern_settings,
 )
 from flower.engine.interchange.cards import card_of
-from flower.engine.interchange.values import Card, Chat, Group, Kind
+from flower.engine.interchange.values import Card, Chat, Group, Imported, Kind
 from flower.engine.lorebook.book import Book
 from flower.engine.store import branches, imported_chats, states, stories
 from flower.engine.store.connection import Connection
-from flower.engine.store.library import books, characters, originals
+from flower.engine.store.library import books, characters, originals, presets, quick_replies
 from flower.engine.store.library.books import Owner
 from flower.errors import CommandError, ImportFileError
+from flower.settings import samplers
 
 CARD_FORMATS = ("png", "v2", "v3", "charx")
 BOOK_FORMATS = ("world-info", "v3")
 STORY_FORMATS = ("sillytavern", "flower")
+OWN_REPLIES = "flower"  # what the lines of config.yaml are called as a set
 
 
 class NamedFile(Struct, frozen=True):
@@ -97,13 +100,15 @@ def _original(source: CardSource) -> tuple[Card | None, bytes | None]:
         return None, None
     name, data, place = source.file
     try:
-        found = reader.read(data, name)
+        contents = reader.read(data, name)
     except ImportFileError:  # a newer reader may be stricter: what was taken over is still here
         return None, None
-    if place >= len(found.cards):
+    if place >= len(contents.cards):
         return None, None
-    alone = len(found.cards) == 1 and found.kind is not Kind.ARCHIVE  # else others are in the file too
-    return found.cards[place], data if alone else None
+    alone = (
+        len(contents.cards) == 1 and contents.kind is not Kind.ARCHIVE
+    )  # else others are in the file too
+    return contents.cards[place], data if alone else None
 
 
 # --- lorebooks ----------------------------------------------------------------------------------
@@ -201,5 +206,52 @@ def _chats(files: tuple[tuple[str, bytes], ...], me: str) -> Iterator[Chat]:
     for name, data in files:
         try:
             yield from reader.read(data, name, me).chats
-        except ImportFileError:  # its player cannot be told any more: its texts are in the story
+        except ImportFileError:  # its player cannot be found out any more: its texts are in the story
             continue
+
+
+# --- settings: what came from a file and has not changed is written with all that was in it ---------
+
+
+def preset_file(db: Connection, name: str, user: int = 0) -> NamedFile | None:
+    """Returns a preset of sampler settings, None where there is none of that name."""
+    preset = presets.find(db, presets.SAMPLERS, name, user)
+    if preset is None:
+        return None
+    called, values = preset
+    was = (one for file in _files(db, Kind.SAMPLER_PRESET) for one in file.presets)
+    original = next((one for one in was if one.name == called), None)
+    data = sillytavern_settings.preset_file(called, samplers.checked(values), original)
+    return NamedFile(f"{file_name(called)}.json", data)
+
+
+def replies_file(db: Connection, name: str, own: Sequence[tuple[str, str]]) -> NamedFile:
+    """Returns a set of quick replies. ``own``: those of ``config.yaml``.
+
+    Raises ``CommandError`` with the names of the sets there are.
+    """
+    sets = quick_replies.sets(db)
+    if own:
+        sets.setdefault(OWN_REPLIES, list(own))
+    fits = [one for one in sets if one.casefold() == name.casefold()] if name else list(sets)
+    if len(fits) != 1:
+        names = ", ".join(sets)
+        raise CommandError(
+            f"Which set of quick replies? There is: {names}."
+            if names
+            else "There are no quick replies here."
+        )
+    (called,) = fits
+    was = (one for file in _files(db, Kind.QUICK_REPLIES) for one in file.quick_replies)
+    original = next((one for one in was if one.name == called), None)
+    return NamedFile(
+        f"{file_name(called)}.json",
+        sillytavern_settings.quick_replies_file(called, sets[called], original),
+    )
+
+
+def _files(db: Connection, kind: Kind) -> Iterator[Imported]:
+    """Yields what is in the files of a kind that are here, the newest first."""
+    for name, data in originals.of_kind(db, kind.value, limits.IMPORT_GROUPS):
+        with contextlib.suppress(ImportFileError):  # a newer reader may be stricter
+            yield reader.read(data, PurePath(name).stem)

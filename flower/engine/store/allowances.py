@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from flower.engine.store import users
+from flower.engine.store.extra import json_object
 from flower.engine.store.library import own_assets
 from flower.errors import CommandError
 
@@ -65,7 +65,7 @@ def limits_of(db: Connection, user: int) -> UserLimits:
     """Returns a user's limits; none where they cannot be read."""
     row = db.execute("SELECT extra FROM users WHERE id = ?", (user,)).fetchone()
     try:
-        return msgspec.convert(users.extra_of(row[0] if row else "").get("limits", {}), UserLimits)
+        return msgspec.convert(json_object(row[0] if row else "").get("limits", {}), UserLimits)
     except msgspec.ValidationError:
         return UserLimits()
 
@@ -74,8 +74,8 @@ def set_limit(db: Connection, user: int, name: str, text: str) -> UserLimits:
     """Changes one limit, ``off`` takes it back; returns all. Raises ``CommandError`` for what is none."""
     if name not in NAMES:
         raise CommandError(f"There is no limit {name[:20]!r}; there are {', '.join(NAMES)}.")
-    known = limits_of(db, user)
-    new = msgspec.structs.replace(known, **{name: _number(name, text)})
+    present = limits_of(db, user)
+    new = msgspec.structs.replace(present, **{name: _number(name, text)})
     limit(db, user, new)
     return new
 
@@ -83,7 +83,7 @@ def set_limit(db: Connection, user: int, name: str, text: str) -> UserLimits:
 def limit(db: Connection, user: int, limits: UserLimits) -> None:
     """Gives a user these limits and no others."""
     row = db.execute("SELECT extra FROM users WHERE id = ?", (user,)).fetchone()
-    extra = {**users.extra_of(row[0] if row else ""), "limits": msgspec.to_builtins(limits)}
+    extra = {**json_object(row[0] if row else ""), "limits": msgspec.to_builtins(limits)}
     db.execute("UPDATE users SET extra = ? WHERE id = ?", (json.dumps(extra), user))
 
 
@@ -92,10 +92,10 @@ def _number(name: str, text: str) -> float | int | None:
         return None
     whole, dot, rest = text.partition(".")
     digits = whole + rest
-    known = (
+    is_number = (
         digits.isascii() and digits.isdecimal() and len(digits) <= 12 and (not dot or name == "cost")
     )
-    if not known or float(text) > MOST:
+    if not is_number or float(text) > MOST:
         raise CommandError(f"{text[:20]!r} is no limit; a number like 50, or off.")
     return float(text) if name == "cost" else int(whole)
 

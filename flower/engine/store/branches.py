@@ -44,15 +44,15 @@ class Tip(Struct, frozen=True):
 
 def begin(db: Connection, session_id: str, message_id: int | None, name: str, now: float) -> str:
     """Begins a branch at a message (None: where the story is) and goes there; returns its name."""
-    known = _names(db, session_id)
-    if len(known) >= BRANCHES_MAX:
-        raise CommandError(f"This story has {len(known)} named branches, the most there can be.")
-    name = name or _free_name(known)
+    names = _names(db, session_id)
+    if len(names) >= BRANCHES_MAX:
+        raise CommandError(f"This story has {len(names)} named branches, the most there can be.")
+    name = name or _free_name(names)
     if name.isdecimal() or len(name) > limits.BRANCH_NAME_CHARS:
         raise CommandError(
             f"A branch's name is a word or some, no number, at most {limits.BRANCH_NAME_CHARS} characters."
         )
-    if name.lower() in {other.lower() for other in known}:
+    if name.lower() in {other.lower() for other in names}:
         raise CommandError(f"There is a branch {name!r} already; /checkout {name} goes there.")
     target = tree.find(db, session_id, message_id).id if message_id is not None else None
     _leave(db, session_id, now)
@@ -63,29 +63,29 @@ def begin(db: Connection, session_id: str, message_id: int | None, name: str, no
     return name
 
 
-def _free_name(known: list[str]) -> str:
-    number = len(known) + (2 if not known else 1)
-    while f"branch-{number}" in known:
+def _free_name(names: list[str]) -> str:
+    number = len(names) + (2 if not names else 1)
+    while f"branch-{number}" in names:
         number += 1
     return f"branch-{number}"
 
 
 def checkout(db: Connection, session_id: str, name: str, now: float) -> str:
     """Goes to where a named branch was left; returns its name as it is written."""
-    names = {known.lower(): known for known in _names(db, session_id)}
-    found = names.get(name.lower())
-    if found is None:
-        known = f"There is: {', '.join(names.values())}." if names else "/branch NAME makes one."
-        raise CommandError(f"There is no branch {name!r} in this story. {known}")
-    if found == current(db, session_id):
-        raise CommandError(f"The story is on branch {found} already.")
+    names = {one.lower(): one for one in _names(db, session_id)}
+    match = names.get(name.lower())
+    if match is None:
+        choice = f"There is: {', '.join(names.values())}." if names else "/branch NAME makes one."
+        raise CommandError(f"There is no branch {name!r} in this story. {choice}")
+    if match == current(db, session_id):
+        raise CommandError(f"The story is on branch {match} already.")
     (leaf,) = db.execute(
-        "SELECT leaf FROM branches WHERE session_id = ? AND name = ?", (session_id, found)
+        "SELECT leaf FROM branches WHERE session_id = ? AND name = ?", (session_id, match)
     ).fetchone()
     _leave(db, session_id, now)
     tree.go(db, session_id, _still_there(db, session_id, leaf))
-    _be_on(db, session_id, found)
-    return found
+    _be_on(db, session_id, match)
+    return match
 
 
 def goto(db: Connection, session_id: str, message_id: int, now: float) -> Message:
@@ -117,7 +117,7 @@ def ends(db: Connection, session_id: str) -> list[End]:
     on, leaf = current(db, session_id), tree.active_leaf(db, session_id)
     with_names = named(db, session_id)
     seen = {tip.leaf for tip in with_names}
-    found = [_end(db, session_id, tip.name, tip.leaf, active=tip.active) for tip in with_names]
+    named_ends = [_end(db, session_id, tip.name, tip.leaf, active=tip.active) for tip in with_names]
     others = db.execute(
         "SELECT m.id FROM messages m WHERE m.session_id = ? AND m.deleted IS NULL AND NOT EXISTS"
         " (SELECT 1 FROM messages c WHERE c.parent_id = m.id AND c.deleted IS NULL)"
@@ -127,7 +127,9 @@ def ends(db: Connection, session_id: str) -> list[End]:
     unnamed = [end for (end,) in others.fetchall() if end not in seen]
     if not on and leaf is not None and leaf not in unnamed:
         unnamed.insert(0, leaf)
-    return found + [_end(db, session_id, "", end, active=not on and end == leaf) for end in unnamed]
+    return named_ends + [
+        _end(db, session_id, "", end, active=not on and end == leaf) for end in unnamed
+    ]
 
 
 def named(db: Connection, session_id: str) -> list[Tip]:
@@ -222,13 +224,13 @@ def choose_variant(
     if len(others) == 1:
         raise CommandError(f"Message {message.id} has no other variants; /retry or /edit makes one.")
     at = [other.id for other in others].index(message.id)
-    wanted = (at + number) % len(others) if step else number - 1
-    if not 0 <= wanted < len(others):
+    place = (at + number) % len(others) if step else number - 1
+    if not 0 <= place < len(others):
         raise CommandError(f"Message {message.id} has the variants 1 to {len(others)}.")
-    other = others[wanted].id
+    other = others[place].id
     if not tree.on_path(db, tree.active_leaf(db, session_id), other):
         tree.go(db, session_id, tree.leaf_below(db, other))
-    return wanted + 1, len(others)
+    return place + 1, len(others)
 
 
 def open_variant(
@@ -313,8 +315,8 @@ def _edited(db: Connection, message: Message, text: str, now: float) -> Message:
         now=now,
     )
     # What belongs to the prompt of the old text stays there.
-    kept = replace(message.extra, recalled="", recalled_ids=(), manifest=(), edited=True)
-    db.execute("UPDATE messages SET extra = ? WHERE id = ?", (dump_extra(kept), new_id))
+    extra = replace(message.extra, recalled="", recalled_ids=(), manifest=(), edited=True)
+    db.execute("UPDATE messages SET extra = ? WHERE id = ?", (dump_extra(extra), new_id))
     paths.changed(db, new_id)
     db.execute("UPDATE sessions SET updated = ? WHERE id = ?", (now, message.session_id))
     made = stories.visible(db, message.session_id, new_id)

@@ -85,8 +85,8 @@ class Store(Protocol):
     def leave(self, story: str) -> None:
         """Says that this engine plays a story no more; to be called once for each ``lease``."""
 
-    def follow(self, heard: Callable[[str, str], None]) -> None:
-        """Has ``heard`` called when other engines have changed rows that are everybody's.
+    def follow(self, notify: Callable[[str, str], None]) -> None:
+        """Has ``notify`` called when other engines have changed rows that are everybody's.
 
         With "lore" and its scope, "stories", or "characters" and the number of whose library it is; with "" when
         something of that may have been missed.

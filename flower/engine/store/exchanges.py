@@ -72,26 +72,28 @@ def begin_exchange(
         ).fetchone()
         if row:
             return Exchange(row[0], row[1] or row[0], already_there=True)
-    found = stories.standing(db, session_id)
-    if found is None:
+    place = stories.leaf_and_title(db, session_id)
+    if place is None:
         raise CommandError("This story is in the trash; /session restore takes it back.")
-    leaf, known_title = found
+    leaf, present_title = place
     user_id, reply_id = stories.append_exchange(db, session_id, leaf, line, model, request, now)
     for message_id in (user_id, reply_id) if there else ():
         stories.set_message_extra(db, message_id, patch(there=sorted(there)))
-    if not known_title:
+    if not present_title:
         stories.rename(db, session_id, line)
     renamed = (
-        title is not None and leaf is not None and _named_anew(db, session_id, leaf, known_title, title)
+        title is not None
+        and leaf is not None
+        and _named_anew(db, session_id, leaf, present_title, title)
     )
-    return Exchange(user_id, reply_id, titled=not known_title or renamed)
+    return Exchange(user_id, reply_id, titled=not present_title or renamed)
 
 
 def _named_anew(
     db: Connection,
     session_id: str,
     leaf: int,
-    known: str,
+    present_title: str,
     title: Callable[[Sequence[stories.Message]], str],
 ) -> bool:
     """Gives a story a title made of what happened, once, in place of its first line; returns whether it did."""
@@ -99,12 +101,12 @@ def _named_anew(
         return False  # of most stories, without reading any text
     path = stories.path(db, leaf)
     lines = [message.content for message in path if message.role == "user"]
-    if len(lines) != TITLED_AFTER or known != stories.title_of(lines[0]):
+    if len(lines) != TITLED_AFTER or present_title != stories.title_of(lines[0]):
         return False
-    found = stories.title_of(title(path))
-    if not found:
+    new_title = stories.title_of(title(path))
+    if not new_title:
         return False
-    stories.rename(db, session_id, found)
+    stories.rename(db, session_id, new_title)
     return True
 
 
@@ -229,9 +231,9 @@ def scene_of(title: str) -> str:
 
 
 def memory_text(title: str, text: str) -> str:
-    """Returns a memory as the narrator is told of it: with the names that its title has."""
-    player, found, speaker = title.partition("\n")[0].partition(_BETWEEN_NAMES)
-    if not found:
+    """Returns a memory as the narrator's prompt has it: with the names that its title has."""
+    player, separator, speaker = title.partition("\n")[0].partition(_BETWEEN_NAMES)
+    if not separator:
         return text
     if text.startswith(f"{PLAYER}: "):
         text = player + text[len(PLAYER) :]
@@ -264,7 +266,7 @@ _FRAME_LETTERS = len("".join(memory_of("", "").split()))
 def unremembered(db: Connection, story: str = "") -> list[tuple[str, int, str, str]]:
     """Returns (story, reply, line, text) of exchanges that ended without becoming a memory as a whole.
 
-    Only the last one of a story can be, or the one at which it stands: it was being saved, or went on
+    Only the last one of a story can be, or the one at which the story is: it was being saved, or went on
     growing, when its engine died. A memory is whole when it has as many letters; one that is cut in
     some unusual way (headings, tabs) may be named though it is whole. ``story``: of this one alone.
     """
@@ -315,10 +317,10 @@ def add_message(
     if streaming.fetchone():
         raise CommandError("A reply is being written; do this again when it has ended.")
     message_id = stories.append(db, session_id, leaf, role, "", "complete", request=request, now=now)
-    content, kept = make(message_id)
+    content, extra = make(message_id)
     db.execute(
         "UPDATE messages SET content = ?, extra = ? WHERE id = ?",
-        (content, dump_extra(kept), message_id),
+        (content, dump_extra(extra), message_id),
     )
     paths.changed(db, message_id)
     db.execute("UPDATE sessions SET updated = ? WHERE id = ?", (now, session_id))
@@ -328,7 +330,7 @@ def add_message(
 def open_answer(db: Connection, session_id: str, model: str, now: float) -> branches.Opened:
     """Opens a reply to what is last in the story: dice, or the player's own narration.
 
-    Raises ``CommandError`` when a reply of the narrator stands there, which ``/continue`` lets grow.
+    Raises ``CommandError`` when a reply of the narrator is there, which ``/continue`` lets grow.
     """
     leaf = tree.active_leaf(db, session_id)
     last = stories.message(db, leaf) if leaf is not None else None

@@ -7,6 +7,7 @@ there. Text that is no JSON object reads as nothing, so that one damaged row kee
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -124,25 +125,25 @@ def load_without_manifest(data: str) -> MessageExtra:
 def part(data: str, key: str) -> str | None:
     """Returns what a row's JSON has under ``key``: as JSON, a text as it is; None for nothing. Raises nothing."""
     try:
-        found = bytes(_parts.decode(data).get(key, b"")) if data != "{}" else b""
-        if found[:1] == b'"':
-            return str(_value.decode(found))
+        value = bytes(_parts.decode(data).get(key, b"")) if data != "{}" else b""
+        if value[:1] == b'"':
+            return str(_value.decode(value))
     except _DAMAGED:
         return None
-    return found.decode() if found not in {b"", b"null"} else None
+    return value.decode() if value not in {b"", b"null"} else None
 
 
 def _loaded(values: dict[str, Any], kind: type[Extra]) -> Extra:
     known_names = _NAMES[kind]
-    known = {name: values.pop(name) for name in known_names & values.keys()}
+    fields = {name: values.pop(name) for name in known_names & values.keys()}
     if values:
-        known["others"] = values
+        fields["others"] = values
     try:
-        return msgspec.convert(known, kind)
+        return msgspec.convert(fields, kind)
     except msgspec.ValidationError:
-        known.pop("others", None)
-        good = {name: value for name, value in known.items() if _fits({name: value}, kind)}
-        values.update((name, value) for name, value in known.items() if name not in good)
+        fields.pop("others", None)
+        good = {name: value for name, value in fields.items() if _fits({name: value}, kind)}
+        values.update((name, value) for name, value in fields.items() if name not in good)
         return msgspec.convert({**good, "others": values}, kind)
 
 
@@ -156,8 +157,8 @@ def _fits(values: Mapping[str, Any], kind: type[Extra]) -> bool:
 
 def dump_extra(extra: MessageExtra | SessionExtra) -> str:
     """Returns the JSON of a row: what is known and not empty, and everything else as it was."""
-    known = msgspec.to_builtins(extra)
-    return msgspec.json.encode({**known.pop("others", {}), **known}).decode()
+    fields = msgspec.to_builtins(extra)
+    return msgspec.json.encode({**fields.pop("others", {}), **fields}).decode()
 
 
 def patch(**values: object) -> dict[str, object]:
@@ -169,3 +170,12 @@ def readable(column: str) -> str:
     """Returns the SQL expression for a column of JSON objects; what is none or damaged counts as empty."""
     is_object = f"CASE WHEN json_valid({column}) THEN json_type({column}) = 'object' END"
     return f"CASE WHEN {is_object} THEN {column} ELSE '{{}}' END"
+
+
+def json_object(data: str) -> dict[str, Any]:
+    """Returns a JSON object, an empty one for damaged text."""
+    try:
+        value = json.loads(data)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

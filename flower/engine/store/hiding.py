@@ -59,7 +59,7 @@ def without(db: Connection, session_id: str, message_id: int, now: float) -> Mes
 
 
 def _copied(db: Connection, session_id: str, message_id: int, parent: int | None) -> int:
-    """Returns the id of a copy of a message under another one; what its prompt told stays with the old."""
+    """Returns the id of a copy of a message under another one; what its prompt said stays with the old."""
     row = db.execute(
         """
         INSERT INTO messages (session_id, parent_id, role, content, status, model, usage, created, extra)

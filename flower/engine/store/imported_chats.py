@@ -94,19 +94,19 @@ def graft(
 ) -> int:
     """Adds the nodes that a story does not have yet; returns how many.
 
-    ``leaf`` is the node at which the file ends. The story then stands there, unless it is a ``branch`` of
+    ``leaf`` is the node at which the file ends. The story is there then, unless it is a ``branch`` of
     a story that was here, or the story was played on since.
     """
-    found = _messages(db, session_id)
-    fresh = not found
+    present = _messages(db, session_id)
+    fresh = not present
     places: list[int] = []
     added: set[int] = set()
     for node in nodes:
         parent = None if node.parent is None else places[node.parent]
         key = (parent, node.role, node.text)
-        place = found.get(key)
+        place = present.get(key)
         if place is None:
-            place = found[key] = _insert(db, session_id, parent, node)
+            place = present[key] = _insert(db, session_id, parent, node)
             added.add(place)
             if node.shown and parent is not None:
                 db.execute("UPDATE messages SET chosen = ? WHERE id = ?", (place, parent))

@@ -31,11 +31,11 @@ class Words(Struct, frozen=True):
 class Outline(Struct, frozen=True):
     """The tree of a story around a message. ``names``: of branches, by the message at which they end.
 
-    ``stands``: where the story is. ``messages``: of the whole tree, without the trash.
+    ``leaf``: where the story is, 0 before its beginning. ``messages``: of the whole tree, without the trash.
     """
 
     focus: int
-    stands: int
+    leaf: int
     messages: int
     nodes: list[Node]
     words: dict[int, Words]
@@ -67,7 +67,7 @@ def read(db: Connection, session_id: str, focus: int | None) -> Outline:
     at = focus if focus is not None else leaf or (nodes[0].message if nodes else 0)
     words = _words(db, [node.message for node in nodes if not node.folded])
     return Outline(
-        focus=at, stands=leaf or 0, messages=len(shape.order), nodes=nodes, words=words, names=names
+        focus=at, leaf=leaf or 0, messages=len(shape.order), nodes=nodes, words=words, names=names
     )
 
 
@@ -80,11 +80,11 @@ def _deleted(db: Connection, session_id: str) -> set[int]:
 
 def _names(db: Connection, session_id: str) -> dict[int, list[str]]:
     """Returns the names of the branches by the message at which they end, the one in use first."""
-    found: dict[int, list[str]] = {}
+    by_leaf: dict[int, list[str]] = {}
     for end in sorted(branches.named(db, session_id), key=lambda end: not end.active):
         if end.leaf is not None:
-            found.setdefault(end.leaf, []).append(end.name)
-    return found
+            by_leaf.setdefault(end.leaf, []).append(end.name)
+    return by_leaf
 
 
 def _words(db: Connection, ids: Iterable[int]) -> dict[int, Words]:
@@ -98,7 +98,7 @@ def _words(db: Connection, ids: Iterable[int]) -> dict[int, Words]:
 
 def message(db: Connection, session_id: str, message_id: int) -> tuple[stories.Message, bool]:
     """Returns a message of a story and whether it is in the trash; raises ``CommandError`` for none."""
-    found = stories.message(db, message_id)
-    if found is None or found.session_id != session_id:
+    stored = stories.message(db, message_id)
+    if stored is None or stored.session_id != session_id:
         raise CommandError(f"There is no message {message_id} in this story.")
-    return found, stories.visible(db, session_id, message_id) is None
+    return stored, stories.visible(db, session_id, message_id) is None

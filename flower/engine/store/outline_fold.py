@@ -31,7 +31,7 @@ class Node(NamedTuple):
 
     message: int
     parent: int
-    folded: int = 0  # how many messages it stands for; 0: it is one message
+    folded: int = 0  # how many messages it is in place of; 0: it is one message
     ends: int = 0
     below: int = 0
     active: bool = False  # the way to where the story is goes through it
@@ -122,8 +122,8 @@ def fold(
     focus = next((message for message in above if message in shape.visible), shape.leaf)
     if focus is None and shape.order:
         focus = shape.order[0]
-    shown = _shown(shape, focus, named, most) if focus is not None else set()
-    return _contracted(shape, shown)
+    visible = _shown(shape, focus, named, most) if focus is not None else set()
+    return _contracted(shape, visible)
 
 
 # --- what is shown ------------------------------------------------------------------------------
@@ -131,25 +131,25 @@ def fold(
 
 def _shown(shape: Shape, focus: int, named: Collection[int], most: int) -> set[int]:
     """Returns the messages worth a node of their own, at most ``most``."""
-    shown: set[int] = set()
+    visible: set[int] = set()
     first = [focus, *([shape.leaf] if shape.leaf else []), *_near(shape, focus)]
     if shape.leaf:
         first += [*_first(shape.above(shape.leaf), 2), min(shape.path)]
     first += _first(iter(named), OUTLINE_NAMED)
     for message in first[:most]:
-        shown.add(message)
+        visible.add(message)
     turns = _Turns(shape)
     waiting = deque(first[:2])
     seen = set(waiting)
-    while waiting and len(shown) < most:
+    while waiting and len(visible) < most:
         message = waiting.popleft()
         if turns.is_one(message):
-            shown.add(message)
+            visible.add(message)
         for neighbour in turns.next_to(message):
             if neighbour not in seen:
                 seen.add(neighbour)
                 waiting.append(neighbour)
-    return shown
+    return visible
 
 
 def _near(shape: Shape, focus: int) -> list[int]:
@@ -218,14 +218,14 @@ class _Fold:
         self.active = self.open = False  # open: something shown hangs below it
 
 
-def _contracted(shape: Shape, shown: set[int]) -> list[Node]:
-    """Returns the tree with everything that is not ``shown`` folded."""
+def _contracted(shape: Shape, visible: set[int]) -> list[Node]:
+    """Returns the tree with everything that is not ``visible`` folded."""
     folds: dict[int, _Fold] = {}  # by hidden message
     kids: dict[int, list[int | _Fold]] = {}  # by node: what hangs below it, in order
     for message in shape.order:
         above = shape.parent[message]
         within = folds.get(above)
-        if message in shown:
+        if message in visible:
             if within is not None:
                 within.open = True
             kids.setdefault(within.top if within else above, []).append(message)

@@ -42,7 +42,7 @@ class Passage(Struct, frozen=True):
     message_id: int | None = None  # the reply a memory ends with
     created: float = 0.0  # Unix time, seconds
     pinned: bool = False
-    importance: float = 0.0  # 0 to 1: how much a memory matters, told by whoever made it
+    importance: float = 0.0  # 0 to 1: how much a memory matters, as whoever made it says
 
 
 class Chunk(Struct, frozen=True):
@@ -81,10 +81,11 @@ def content_hash(title: str, text: str) -> bytes:
 
 
 def source_digest(db: Connection, scope: str, source: str) -> bytes:
-    """Returns what ``replace_source`` was told last, empty for an unknown source."""
-    row = db.execute("SELECT digest FROM sources WHERE scope = ? AND source = ?", (scope, source))
-    found = row.fetchone()
-    return found[0] if found else b""
+    """Returns the digest that ``replace_source`` had last, empty for an unknown source."""
+    row = db.execute(
+        "SELECT digest FROM sources WHERE scope = ? AND source = ?", (scope, source)
+    ).fetchone()
+    return row[0] if row else b""
 
 
 def replace_source(
@@ -99,7 +100,7 @@ def replace_source(
 ) -> Changed:
     """Makes the passages of one source equal to ``drafts``; rows whose text stays keep their id.
 
-    ``digest`` stands for the text that the drafts were cut from.
+    ``digest`` identifies the text that the drafts were cut from.
     """
     db.execute(
         "INSERT INTO sources VALUES (?, ?, ?)"
@@ -112,9 +113,9 @@ def replace_source(
         present.setdefault(digest, []).append(row_id)
     added = []
     for position, draft in enumerate(drafts):
-        kept = present.get(content_hash(draft.title, draft.text))
-        if kept:
-            db.execute("UPDATE passages SET position = ? WHERE id = ?", (position, kept.pop(0)))
+        same = present.get(content_hash(draft.title, draft.text))
+        if same:
+            db.execute("UPDATE passages SET position = ? WHERE id = ?", (position, same.pop(0)))
         else:
             passage = Passage(
                 id=0,
@@ -140,24 +141,24 @@ def add_memories(db: Connection, pieces: Sequence[Passage]) -> Changed:
     if not pieces:
         return Changed()
     scope, message_id = pieces[0].scope, pieces[0].message_id
-    wanted = [content_hash(piece.title, piece.text) for piece in pieces]
+    hashes = [content_hash(piece.title, piece.text) for piece in pieces]
     before = db.execute(
         "SELECT id, hash, pinned FROM passages WHERE scope = ? AND message_id IS ? ORDER BY id",
         (scope, message_id),
     ).fetchall()
     present = {digest for _, digest, _ in before}
     added, removed = [], []
-    for piece, digest in zip(pieces, wanted, strict=True):
+    for piece, digest in zip(pieces, hashes, strict=True):
         if digest not in present:
             present.add(digest)
             added.append(_insert(db, piece, 0))
     if message_id is not None:  # what belongs to no message only comes together
         for place, (row_id, digest, pinned) in enumerate(before):
-            if digest in wanted:
+            if digest in hashes:
                 continue
             removed.append(row_id)
             if pinned:
-                heir = wanted[min(place, len(wanted) - 1)]
+                heir = hashes[min(place, len(hashes) - 1)]
                 db.execute(
                     "UPDATE passages SET pinned = 1 WHERE scope = ? AND message_id = ? AND hash = ?",
                     (scope, message_id, heir),

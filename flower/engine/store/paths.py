@@ -94,7 +94,7 @@ class Ids(Collection[int]):
         return (n for n in self._ids[: self._count] if n not in self._without)
 
 
-class _Kept:
+class _SavedWay:
     """Everything known of one story's way; the arrays only ever get longer."""
 
     __slots__ = ("hidden", "ids", "lines", "replies", "stages", "states", "summarised", "variables")
@@ -109,7 +109,7 @@ class _Kept:
         place = bisect_left(self.ids, number)
         return place < len(self.ids) and self.ids[place] == number
 
-    def of(self, rows: list[tuple[int, *tuple[bool, ...]]]) -> _Kept:
+    def of(self, rows: list[tuple[int, *tuple[bool, ...]]]) -> _SavedWay:
         """Adds what a walk found; its rows go upwards."""
         kinds = (
             self.lines,
@@ -127,9 +127,9 @@ class _Kept:
                     kind.append(number)
         return self
 
-    def above(self, number: int) -> _Kept:
+    def above(self, number: int) -> _SavedWay:
         """Returns the way above a message."""
-        cut = _Kept()
+        cut = _SavedWay()
         for name in self.__slots__:
             ids: array[int] = getattr(self, name)
             setattr(cut, name, ids[: bisect_left(ids, number)])
@@ -139,51 +139,51 @@ class _Kept:
 class Way:
     """What lies between the root and a message. ``lines``: how many the player's are, without asides."""
 
-    def __init__(self, kept: _Kept, leaf: int) -> None:
-        self._kept, self._leaf = kept, leaf
+    def __init__(self, saved: _SavedWay, leaf: int) -> None:
+        self._saved, self._leaf = saved, leaf
 
     @property
     def lines(self) -> int:
-        return bisect_right(self._kept.lines, self._leaf)
+        return bisect_right(self._saved.lines, self._leaf)
 
     @property
     def state(self) -> int | None:
         """The nearest message with a state, None if there is none."""
-        return self._nearest(self._kept.states)
+        return self._nearest(self._saved.states)
 
     @property
     def reply(self) -> int | None:
         """The nearest message of the narrator."""
-        return self._nearest(self._kept.replies)
+        return self._nearest(self._saved.replies)
 
     @property
     def variables(self) -> int | None:
         """The nearest message with variables of macros."""
-        return self._nearest(self._kept.variables)
+        return self._nearest(self._saved.variables)
 
     @property
     def ids(self) -> Ids:
-        return Ids(self._kept.ids, bisect_right(self._kept.ids, self._leaf))
+        return Ids(self._saved.ids, bisect_right(self._saved.ids, self._leaf))
 
     @property
     def stages(self) -> Ids:
         """The messages at which it changed who of the cast is there."""
-        return Ids(self._kept.stages, bisect_right(self._kept.stages, self._leaf))
+        return Ids(self._saved.stages, bisect_right(self._saved.stages, self._leaf))
 
     @property
     def remembered(self) -> Ids:
         """The messages whose memories may be recalled: without hidden ones, and answers to them."""
-        ids = self._kept.ids
+        ids = self._saved.ids
         without: set[int] = set()
         count = bisect_right(ids, self._leaf)
-        for number in self._kept.hidden[: bisect_right(self._kept.hidden, self._leaf)]:
+        for number in self._saved.hidden[: bisect_right(self._saved.hidden, self._leaf)]:
             place = bisect_left(ids, number)
             without.update(ids[place : min(place + 2, count)])
         return Ids(ids, count, frozenset(without))
 
     def summarised(self, before: int | None = None) -> int | None:
         """The nearest message at which a summary ends, above ``before``."""
-        return self._nearest(self._kept.summarised, before - 1 if before is not None else self._leaf)
+        return self._nearest(self._saved.summarised, before - 1 if before is not None else self._leaf)
 
     def _nearest(self, ids: array[int], below: int | None = None) -> int | None:
         place = bisect_right(ids, min(self._leaf, below) if below is not None else self._leaf)
@@ -194,47 +194,47 @@ class Paths:
     """The ways of the stories that were played last, ``limits.PATH_IDS_KEPT`` messages in all."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, _Kept] = {}  # the story asked for last is the last
+        self._saved: dict[str, _SavedWay] = {}  # the story asked for last is the last
 
-    def to(self, db: Connection, session_id: str, leaf: int) -> _Kept:
+    def to(self, db: Connection, session_id: str, leaf: int) -> _SavedWay:
         """Returns a way with ``leaf`` on it."""
-        kept = self._kept.pop(session_id, None)
-        if kept is None or leaf not in kept:
-            kept = _grown(db, kept, leaf)
-        self._kept[session_id] = kept
-        total = sum(len(one.ids) for one in self._kept.values())
-        while total > limits.PATH_IDS_KEPT and len(self._kept) > 1:
-            total -= len(self._kept.pop(next(iter(self._kept))).ids)
-        return kept
+        saved = self._saved.pop(session_id, None)
+        if saved is None or leaf not in saved:
+            saved = _grown(db, saved, leaf)
+        self._saved[session_id] = saved
+        total = sum(len(one.ids) for one in self._saved.values())
+        while total > limits.PATH_IDS_KEPT and len(self._saved) > 1:
+            total -= len(self._saved.pop(next(iter(self._saved))).ids)
+        return saved
 
     def story_of(self, number: int) -> str | None:
         """Returns the story of a message that lies on one of the ways asked for last; None: on none of these."""
-        last = islice(reversed(self._kept.items()), _LOOKED_AT)
-        return next((story for story, kept in last if number in kept), None)
+        last = islice(reversed(self._saved.items()), _LOOKED_AT)
+        return next((story for story, saved in last if number in saved), None)
 
     def changed(self, number: int) -> None:
         """Has a message, and what follows it, read anew."""
-        for session_id, kept in self._kept.items():
-            if number in kept:
-                self._kept[session_id] = kept.above(number)
+        for session_id, saved in self._saved.items():
+            if number in saved:
+                self._saved[session_id] = saved.above(number)
 
     def forget(self, session_id: str) -> None:
         """Reads a story's way anew."""
-        self._kept.pop(session_id, None)
+        self._saved.pop(session_id, None)
 
     def clear(self) -> None:
-        self._kept.clear()
+        self._saved.clear()
 
 
-def _grown(db: Connection, kept: _Kept | None, leaf: int) -> _Kept:
+def _grown(db: Connection, saved: _SavedWay | None, leaf: int) -> _SavedWay:
     """Returns the way to ``leaf``, read as far as the kept one does not know it."""
-    place = bisect_left(kept.ids, leaf) if kept is not None else 0
-    if kept is not None and place:
-        rows = _walked(db, leaf, kept.ids[place - 1])
+    place = bisect_left(saved.ids, leaf) if saved is not None else 0
+    if saved is not None and place:
+        rows = _walked(db, leaf, saved.ids[place - 1])
         met = rows[-1][0] if rows else 0
-        if met in kept:
-            return (kept if met == kept.ids[-1] else kept.above(met + 1)).of(rows[:-1])
-    return _Kept().of(_walked(db, leaf, 0))
+        if met in saved:
+            return (saved if met == saved.ids[-1] else saved.above(met + 1)).of(rows[:-1])
+    return _SavedWay().of(_walked(db, leaf, 0))
 
 
 def _walked(db: Connection, leaf: int, until: int) -> list[tuple[int, *tuple[bool, ...]]]:
@@ -245,12 +245,12 @@ def _walked(db: Connection, leaf: int, until: int) -> list[tuple[int, *tuple[boo
 def way(db: Connection, leaf: int | None, story: str | None = None) -> Way:
     """Returns what lies on the way to ``leaf``; nothing on the way to None. ``story``: its story, if known."""
     if leaf is None:
-        return Way(_Kept(), 0)
+        return Way(_SavedWay(), 0)
     paths: Paths | None = getattr(db, "paths", None)
     if story is None and paths is not None:
         story = paths.story_of(leaf) or _story_of(db, leaf)
     if paths is None or story is None:
-        return Way(_Kept().of(_walked(db, leaf, 0)), leaf)
+        return Way(_SavedWay().of(_walked(db, leaf, 0)), leaf)
     return Way(paths.to(db, story, leaf), leaf)
 
 

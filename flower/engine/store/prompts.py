@@ -39,11 +39,11 @@ def note_request(db: Connection, client: str, request: str, prompt: str, now: fl
     Raises ``AlreadyDoneError`` when it was before, ``CommandError`` when its id was another prompt's.
     """
     digest = hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).digest()
-    known = db.execute(
+    answered = db.execute(
         "SELECT prompt FROM requests WHERE client = ? AND request = ?", (client, request)
     ).fetchone()
-    if known is not None:
-        if known[0] != digest:
+    if answered is not None:
+        if answered[0] != digest:
             raise CommandError(
                 "This was not carried out: its id was used for another prompt before; send it with an id of its own."
             )

@@ -44,27 +44,27 @@ def search(
     if not phrases:
         return []
     names_owners = getattr(db, "search_index", None) is not None  # that of a server's stories
-    in_texts, owners, found, values = _in_texts(phrases, names_owners), "", "", list[str]()
+    in_texts, owners, condition, values = _in_texts(phrases, names_owners), "", "", list[str]()
     if user or stories.has_others(db):
         seen = stories.seen(db, user)
         if names_owners:
             owners = _by_owners({user, *(owner for _, owner in seen)})
         # Whoever has somebody at one table has other stories too: rows decide what may be seen.
-        found = " AND s.id IN (SELECT value FROM json_each(?))"
+        condition = " AND s.id IN (SELECT value FROM json_each(?))"
         values.append(json.dumps([session_id for session_id, _ in seen]))
-    telling = [phrase for phrase in phrases if _is_telling(db, _in_texts([phrase], names_owners))]
-    order = "rank, messages_fts.rowid DESC" if telling else "rowid DESC"
-    if telling and telling != phrases:
+    telling_apart = [phrase for phrase in phrases if _is_telling(db, _in_texts([phrase], names_owners))]
+    order = "rank, messages_fts.rowid DESC" if telling_apart else "rowid DESC"
+    if telling_apart and telling_apart != phrases:
         # Ranking counts all messages with a word: of one that is everywhere that would take the longest.
-        found = f" AND +messages_fts.rowid IN ({_ALL_OF}){found}"
+        condition = f" AND +messages_fts.rowid IN ({_ALL_OF}){condition}"
         values.insert(0, in_texts + owners)
     # The page first: excerpts of everything that has the words would be cut only to be sorted away.
     page = db.execute(
         "SELECT messages_fts.rowid, s.id, s.title, m.role FROM messages_fts"  # noqa: S608 - our own words
         " CROSS JOIN messages m ON m.id = messages_fts.rowid CROSS JOIN sessions s ON s.id = m.session_id"
-        f" WHERE messages_fts MATCH ? AND m.deleted IS NULL AND s.deleted IS NULL{found}"
+        f" WHERE messages_fts MATCH ? AND m.deleted IS NULL AND s.deleted IS NULL{condition}"
         f" ORDER BY messages_fts.{order} LIMIT ?",
-        (_in_texts(telling or phrases, names_owners) + owners, *values, most),
+        (_in_texts(telling_apart or phrases, names_owners) + owners, *values, most),
     ).fetchall()
     rows = [
         (session_id, title, message_id, role, _excerpt(db, in_texts, message_id))
@@ -149,9 +149,9 @@ def newest(db: Connection, leaf: int | None, *, before: int | None = None) -> Su
 
 def own_task(db: Connection, session_id: str) -> str:
     """Returns how the player wants this story's summary written, "" for the usual way."""
-    found = stories.session(db, session_id)
-    return found.extra.summary_task if found is not None else ""
+    stored = stories.session(db, session_id)
+    return stored.extra.summary_task if stored is not None else ""
 
 
-def set_own_task(db: Connection, session_id: str, asked: str) -> None:
-    stories.set_session_extra(db, session_id, {"summary_task": asked or None})
+def set_own_task(db: Connection, session_id: str, task: str) -> None:
+    stories.set_session_extra(db, session_id, {"summary_task": task or None})

@@ -67,8 +67,8 @@ def owner_of(db: Connection, session_id: str) -> tuple[int, str] | None:
 
 def give(db: Connection, session_id: str, user: int, role: str, now: float) -> None:
     """Gives somebody a seat, or the one they have another role. Raises ``CommandError`` when the table is full."""
-    known = at(db, session_id)
-    if len(known) >= limits.SEATS and all(seat.user != user for seat in known):
+    seats = at(db, session_id)
+    if len(seats) >= limits.SEATS and all(seat.user != user for seat in seats):
         raise CommandError(f"{limits.SEATS} sit at this table, the most there can be.")
     db.execute(
         "INSERT INTO seats (session_id, user_id, role, created) VALUES (?, ?, ?, ?)"
@@ -94,8 +94,8 @@ def play(db: Connection, session_id: str, user: int, name: str, about: str) -> b
 
 def said_before(db: Connection, session_id: str, request: str | None) -> str | None:
     """Returns the line of a request that is in a story already."""
-    said = "SELECT content FROM messages WHERE session_id = ? AND request = ?"
-    row = db.execute(said, (session_id, request)).fetchone() if request is not None else None
+    statement = "SELECT content FROM messages WHERE session_id = ? AND request = ?"
+    row = db.execute(statement, (session_id, request)).fetchone() if request is not None else None
     return str(row[0]) if row is not None else None
 
 
@@ -105,8 +105,8 @@ def unwitnessed(db: Connection, session_id: str, user: int) -> frozenset[int]:
         "SELECT id, extra FROM messages WHERE session_id = ? AND instr(extra, '\"there\"')",
         (session_id,),
     )
-    found = ((number, load_extra(data, MessageExtra).there) for number, data in rows)
-    return frozenset(number for number, there in found if there and user not in there)
+    witnesses = ((number, load_extra(data, MessageExtra).there) for number, data in rows)
+    return frozenset(number for number, there in witnesses if there and user not in there)
 
 
 # --- codes ------------------------------------------------------------------------------------------
@@ -139,13 +139,13 @@ def end_codes(db: Connection, session_id: str) -> int:
 
 def seat_guest(db: Connection, text: str, now: float) -> User | None:
     """Gives who has nothing but a code a seat, and the code as their token; None when it holds for none."""
-    known = by_token(db, text, now)
-    if known is not None:
-        return known  # they came twice at once
-    found, halves = by_code(db, text, now), parts(text)
-    if found is None or halves is None:
+    seated = by_token(db, text, now)
+    if seated is not None:
+        return seated  # they came twice at once
+    invitation, halves = by_code(db, text, now), parts(text)
+    if invitation is None or halves is None:
         return None
-    session_id, role = found
+    session_id, role = invitation
     (ends,) = db.execute("SELECT ends FROM table_codes WHERE mark = ?", (halves[0],)).fetchone()
     token = NewToken(text.strip(), halves[0], hash_of(halves[1]))
     guest = add_guest(db, token, now, ends)
@@ -160,15 +160,15 @@ def seat_guest(db: Connection, text: str, now: float) -> User | None:
 
 def by_code(db: Connection, text: str, now: float) -> tuple[str, str] | None:
     """Returns story and role that a code gives, None when it holds for none."""
-    found = parts(text)
+    halves = parts(text)
     row = (
         db.execute(
             "SELECT c.hash, c.session_id, c.role FROM table_codes c JOIN sessions s ON s.id = c.session_id"
             " WHERE c.mark = ? AND c.ends > ? AND s.deleted IS NULL",
-            (found[0], now),
+            (halves[0], now),
         ).fetchone()
-        if found is not None
+        if halves is not None
         else None
     )
-    same = hmac.compare_digest(hash_of(found[1] if found else ""), bytes(row[0]) if row else _NONE)
+    same = hmac.compare_digest(hash_of(halves[1] if halves else ""), bytes(row[0]) if row else _NONE)
     return (str(row[1]), str(row[2])) if row is not None and same else None

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from flower.engine.store import stories
-from flower.engine.store.extra import SessionExtra, load_extra
+from flower.engine.store.extra import SessionExtra, json_object, load_extra
 
 if TYPE_CHECKING:
     from flower.engine.store.connection import Connection
@@ -113,7 +113,7 @@ def of_story(db: Connection, session_id: str, model: str) -> dict[str, Any]:
         " (SELECT extra FROM sessions WHERE id = ? AND deleted IS NULL)",
         (model, session_id),
     ).fetchone()
-    return {**_object(everywhere or "{}"), **load_extra(extra or "{}", SessionExtra).params}
+    return {**json_object(everywhere or "{}"), **load_extra(extra or "{}", SessionExtra).params}
 
 
 def set_of_story(db: Connection, session_id: str, name: str, value: Any) -> None:
@@ -129,16 +129,7 @@ def set_all_of_story(db: Connection, session_id: str, values: Mapping[str, Any])
 
 def of_model(db: Connection, model: str) -> dict[str, Any]:
     row = db.execute("SELECT params FROM model_params WHERE model = ?", (model,)).fetchone()
-    return _object(row[0]) if row else {}
-
-
-def _object(data: str) -> dict[str, Any]:
-    """Returns a JSON object, an empty one for damaged text."""
-    try:
-        value = json.loads(data)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
+    return json_object(row[0]) if row else {}
 
 
 def set_of_model(db: Connection, model: str, name: str, value: Any) -> None:

@@ -24,9 +24,9 @@ CHANGES_READ = 100  # the last ones; who was there before those was always there
 def keep(db: Connection, session_id: str, message_id: int, there: Sequence[str]) -> None:
     """Notes with a message which characters were there, if others were there above it."""
     before = paths.way(db, message_id, session_id).stages.last(1)
-    known = _stage(db, before[0]) if before else ()
+    above = _stage(db, before[0]) if before else ()
     stage = (NARRATOR, *there)
-    if stage != known and (known or len(there) > 1):
+    if stage != above and (above or len(there) > 1):
         stories.set_message_extra(db, message_id, patch(stage=stage))
 
 

@@ -84,15 +84,15 @@ def begin_story(
 def greet_anew(
     db: Connection, session_id: str, greetings: Sequence[tuple[str, str | None]], now: float
 ) -> bool:
-    """Lets a story of which only the greeting is told begin with the first of ``greetings``; all become variants.
+    """Lets a story that has only its greeting begin with the first of ``greetings``; all become variants.
 
     Returns whether it was so: what is a variant already is not added again, and a story that goes on stays as it is.
     """
     path = stories.active_path(db, session_id, most=2)
     if [message.role for message in path] != ["assistant"]:
         return False
-    known = {one.content for one in stories.children(db, session_id, None)}
-    new = [one for one in greetings if one[0] not in known]
+    present = {one.content for one in stories.children(db, session_id, None)}
+    new = [one for one in greetings if one[0] not in present]
     if not new:
         return False
     state = _state(db, session_id, paths.way(db, path[0].id).state)
@@ -125,7 +125,7 @@ def _begin_with(db: Connection, session_id: str, first: int | None) -> None:
 
 
 def begin_with_pins(db: Connection, session_id: str, pins: tuple[str, ...]) -> None:
-    """Gives a story facts that are always told, from its beginning on."""
+    """Gives a story facts that are in every prompt, from its beginning on."""
     _set_states(db, *_row(db, session_id), dump(StoryState(pins=pins)), [])
 
 
@@ -135,18 +135,18 @@ def current_at(db: Connection, session_id: str, leaf: int | None, now: float) ->
     row = db.execute("SELECT created, extra FROM sessions WHERE id = ?", (session_id,)).fetchone()
     begun, own = row or (now, "{}")
     at = [number for number in (way.reply, way.state, way.variables) if number is not None]
-    kept: dict[int | None, str] = {None: own}
+    extras: dict[int | None, str] = {None: own}
     if at:
-        asked = f"SELECT id, extra FROM messages WHERE id IN ({', '.join('?' * len(at))})"  # noqa: S608 - signs
-        kept.update(db.execute(asked, at).fetchall())
-    spoke = part(kept.get(way.reply, "{}"), "speaker") if way.reply is not None else None
+        statement = f"SELECT id, extra FROM messages WHERE id IN ({', '.join('?' * len(at))})"  # noqa: S608 - signs
+        extras.update(db.execute(statement, at).fetchall())
+    spoke = part(extras.get(way.reply, "{}"), "speaker") if way.reply is not None else None
     return CurrentState(
-        state=load_state(part(kept.get(way.state, "{}"), "state")),
+        state=load_state(part(extras.get(way.state, "{}"), "state")),
         steering=load_steering(part(own, "steering")),
         now=Now(way.lines, now),
         begun=begun,
         speaker=spoke or "",
-        variables=load_variables(part(kept.get(way.variables, "{}"), "variables")),
+        variables=load_variables(part(extras.get(way.variables, "{}"), "variables")),
     )
 
 
@@ -214,8 +214,8 @@ def undo_state(db: Connection, session_id: str) -> bool:
 
     What a story began with stays, unless it is damaged: then it is removed.
     """
-    found = nearest_state(db, active_leaf(db, session_id))
-    table, row_id = ("messages", found) if found is not None else ("sessions", session_id)
+    place = nearest_state(db, active_leaf(db, session_id))
+    table, row_id = ("messages", place) if place is not None else ("sessions", session_id)
     before = _states_before(db, table, row_id)
     if before:
         _set_states(db, table, row_id, before[-1], before[:-1])
@@ -315,7 +315,7 @@ def change_persona(db: Connection, was: Persona, new: Persona, owner: int = 0) -
         return replace(steered, persona=new) if steered.persona == was else steered
 
     for (session_id,) in rows.fetchall():
-        with suppress(StoreError):  # steering that is damaged is told of where that story is opened
+        with suppress(StoreError):  # steering that is damaged is reported where that story is opened
             change_steering(db, session_id, follow)
 
 

@@ -131,11 +131,11 @@ def create_session(
 
 def session(db: Connection, session_id: str) -> StoredSession | None:
     """Returns a story that is not in the trash."""
-    found = where(db, "s.id = ? AND s.deleted IS NULL", (session_id,))
-    return found[0] if found else None
+    matches = where(db, "s.id = ? AND s.deleted IS NULL", (session_id,))
+    return matches[0] if matches else None
 
 
-def standing(db: Connection, session_id: str) -> tuple[int | None, str] | None:
+def leaf_and_title(db: Connection, session_id: str) -> tuple[int | None, str] | None:
     """Returns the active leaf and the title of a story that is not in the trash.
 
     What every turn asks; to count the messages as well takes as long as the story is.
@@ -159,8 +159,8 @@ def sessions(
     """
     # Those that are wanted first: else the messages of all stories would be counted.
     listed = _OF_ALL if user is None else _SEEN
-    found = f"s.rowid IN (SELECT s.rowid FROM {listed} {_ORDER} LIMIT :most) {_ORDER}"
-    return where(db, found, {"archived": archived, "user": user, "most": most})
+    condition = f"s.rowid IN (SELECT s.rowid FROM {listed} {_ORDER} LIMIT :most) {_ORDER}"
+    return where(db, condition, {"archived": archived, "user": user, "most": most})
 
 
 def where(db: Connection, condition: str, values: Row | Mapping[str, Any]) -> list[StoredSession]:
@@ -212,8 +212,8 @@ def count_sessions(db: Connection, owner: int | None = None) -> int:
 
 def has_others(db: Connection) -> bool:
     """Whether somebody beside the home's owner has made a story."""
-    found = db.execute("SELECT 1 FROM sessions WHERE owner > 0 LIMIT 1").fetchone()
-    return found is not None
+    row = db.execute("SELECT 1 FROM sessions WHERE owner > 0 LIMIT 1").fetchone()
+    return row is not None
 
 
 def has_others_things(db: Connection) -> bool:
@@ -315,10 +315,10 @@ def _insert(db: Connection, values: Row) -> int:
 
 def visible(db: Connection, session_id: str, message_id: int) -> Message | None:
     """Returns a message of a story that is not in the trash."""
-    found = _messages(
+    matches = _messages(
         db, "m.id = ? AND m.session_id = ? AND m.deleted IS NULL", (message_id, session_id)
     )
-    return found[0] if found else None
+    return matches[0] if matches else None
 
 
 def children(db: Connection, session_id: str, parent_id: int | None) -> list[Message]:
@@ -341,8 +341,8 @@ def set_message_extra(db: Connection, message_id: int, changes: Mapping[str, Any
 
 
 def message(db: Connection, message_id: int) -> Message | None:
-    found = _messages(db, "m.id = ?", (message_id,))
-    return found[0] if found else None
+    matches = _messages(db, "m.id = ?", (message_id,))
+    return matches[0] if matches else None
 
 
 def _messages(db: Connection, condition: str, values: Row) -> list[Message]:
@@ -366,11 +366,11 @@ def path(
     """
     if leaf is None:
         return []
-    known = paths.kept_ids(db, leaf, story) if before is None else None
-    if known is not None:
-        ids = json.dumps(known.last(most), separators=(",", ":"))
-        found = db.execute(_OF_IDS, (ids,)).fetchall()
-        return [_on_path(row) for row in sorted(found)]  # by id, which no two have in common
+    way_ids = paths.kept_ids(db, leaf, story) if before is None else None
+    if way_ids is not None:
+        ids = json.dumps(way_ids.last(most), separators=(",", ":"))
+        of_ids = db.execute(_OF_IDS, (ids,)).fetchall()
+        return [_on_path(row) for row in sorted(of_ids)]  # by id, which no two have in common
     start = "SELECT parent_id FROM messages WHERE id = ?" if before is not None else f"SELECT {ID}"
     rows = db.execute(
         f"""
@@ -389,8 +389,8 @@ def _on_path(row: Row) -> Message:
 
 def active_path(db: Connection, session_id: str, *, most: int | None = None) -> list[Message]:
     """Returns the messages from the root to the active leaf, or the last so many of them."""
-    found = standing(db, session_id)
-    return path(db, found[0] if found is not None else None, most=most, story=session_id)
+    place = leaf_and_title(db, session_id)
+    return path(db, place[0] if place is not None else None, most=most, story=session_id)
 
 
 def path_ids(db: Connection, leaf: int | None) -> paths.Ids:

@@ -100,10 +100,10 @@ def recover(db: Connection) -> int:
 
 def recover_story(db: Connection, session_id: str) -> tuple[int, ...]:
     """As ``recover``, for one story; returns the replies that were ended."""
-    found = db.execute(
+    replies = db.execute(
         f"SELECT m.id, {text_of('m')} FROM messages m WHERE m.session_id = ? AND m.status = 'streaming'",
         (session_id,),
     ).fetchall()
-    for message_id, text in found:
+    for message_id, text in replies:
         end(db, message_id, text, "interrupted")
-    return tuple(message_id for message_id, _ in found)
+    return tuple(message_id for message_id, _ in replies)

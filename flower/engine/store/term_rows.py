@@ -101,10 +101,10 @@ _SELECT = (
 def _terms(rows: Sequence[tuple[int, int, str, bytes]]) -> tuple[Terms, ...]:
     import numpy as np
 
-    found = []
+    terms = []
     for passage_id, message_id, language, data in rows:
         size = len(data) // 5
         hashes = np.frombuffer(data, "<u4", size)
         counts = np.frombuffer(data, np.uint8, size, 4 * size)
-        found.append(Terms(passage_id, message_id, language, hashes, counts))
-    return tuple(found)
+        terms.append(Terms(passage_id, message_id, language, hashes, counts))
+    return tuple(terms)

@@ -28,14 +28,14 @@ def delete(db: Connection, session_id: str, now: float) -> bool:
 
 def restore(db: Connection, session_id: str, owner: int = 0) -> bool:
     """Takes a story of ``owner`` out of the trash; returns whether it was there."""
-    taken = "UPDATE sessions SET deleted = NULL WHERE id = ? AND deleted IS NOT NULL AND owner = ?"
-    return db.execute(taken, (session_id, owner)).rowcount > 0
+    statement = "UPDATE sessions SET deleted = NULL WHERE id = ? AND deleted IS NOT NULL AND owner = ?"
+    return db.execute(statement, (session_id, owner)).rowcount > 0
 
 
 def listed(db: Connection, most: int = limits.SESSIONS_LISTED, owner: int = 0) -> list[StoredSession]:
     """Returns the stories of ``owner`` in the trash, the one deleted last first."""
-    found = "s.deleted IS NOT NULL AND s.owner = ? ORDER BY s.deleted DESC LIMIT ?"
-    return stories.where(db, found, (owner, most))
+    condition = "s.deleted IS NOT NULL AND s.owner = ? ORDER BY s.deleted DESC LIMIT ?"
+    return stories.where(db, condition, (owner, most))
 
 
 def expired(db: Connection, before: float) -> list[str]:

@@ -67,10 +67,10 @@ def find(db: Connection, session_id: str, message_id: int | None) -> Message:
     Dice and other notes between the lines are passed over.
     """
     if message_id is not None:
-        found = stories.visible(db, session_id, message_id)
-        if found is None:
+        message = stories.visible(db, session_id, message_id)
+        if message is None:
             raise CommandError(f"There is no message {message_id} in this story.")
-        return found
+        return message
     written = _last(db, session_id, ("user", "assistant"))
     if written is None:
         raise CommandError("This story is empty; write a line first.")
@@ -79,10 +79,10 @@ def find(db: Connection, session_id: str, message_id: int | None) -> Message:
 
 def last_line(db: Connection, session_id: str) -> Message:
     """Returns the player's newest line on the active path."""
-    found = _last(db, session_id, ("user",))
-    if found is None:
+    message = _last(db, session_id, ("user",))
+    if message is None:
         raise CommandError("You have not written a line yet.")
-    return found
+    return message
 
 
 def _last(db: Connection, session_id: str, roles: Sequence[str]) -> Message | None:
@@ -96,27 +96,27 @@ def _last(db: Connection, session_id: str, roles: Sequence[str]) -> Message | No
 
 
 def active_leaf(db: Connection, session_id: str) -> int | None:
-    """Returns the message at which the story stands, None before its first one."""
+    """Returns the message at which the story is, None before its first one."""
     row = db.execute("SELECT active_leaf FROM sessions WHERE id = ?", (session_id,)).fetchone()
     return row[0] if row else None
 
 
 def on_path(db: Connection, leaf: int | None, message_id: int) -> bool:
     """Whether a message is on the way to ``leaf``; ids grow along it, so the walk ends early."""
-    found = db.execute(
+    row = db.execute(
         f"{up('CAST(:leaf AS INTEGER)', until='up.id <= :id')} SELECT 1 FROM up WHERE id = :id",  # noqa: S608 - our own words
         {"leaf": leaf, "id": message_id},
     )
-    return found.fetchone() is not None
+    return row.fetchone() is not None
 
 
 def window_start(db: Connection, session_id: str) -> int | None:
     """Returns the message at which the last prompt's history began, None if it began on another way."""
-    found = stories.session(db, session_id)
-    if found is None:
+    stored = stories.session(db, session_id)
+    if stored is None:
         return None
-    start = found.extra.window_start
-    return start if start is not None and on_path(db, found.active_leaf, start) else None
+    start = stored.extra.window_start
+    return start if start is not None and on_path(db, stored.active_leaf, start) else None
 
 
 def forget_window(db: Connection, session_id: str) -> None:
@@ -291,7 +291,7 @@ def redo(db: Connection, session_id: str) -> Message:
 
 def _answered_line(db: Connection, session_id: str, message_id: int | None) -> Message | None:
     """Returns the message if it is a player's line with an answer to show."""
-    found = stories.visible(db, session_id, message_id) if message_id is not None else None
-    if found is None or found.role != "user" or not _answers(db, session_id, found.id):
+    message = stories.visible(db, session_id, message_id) if message_id is not None else None
+    if message is None or message.role != "user" or not _answers(db, session_id, message.id):
         return None
-    return found
+    return message

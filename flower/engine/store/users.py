@@ -13,11 +13,12 @@ import hmac
 import json
 import secrets
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from flower import limits
+from flower.engine.store.extra import json_object
 from flower.engine.store.library import own_assets
 from flower.errors import CommandError
 
@@ -87,15 +88,6 @@ def add(db: Connection, name: str, now: float) -> int:
     return number
 
 
-def extra_of(data: str) -> dict[str, Any]:
-    """Returns what a user's row keeps beside its columns; nothing for damaged text."""
-    try:
-        value = json.loads(data)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
 def add_guest(db: Connection, token: NewToken, now: float, ends: float) -> User:
     """Returns a new user with this token alone, who is gone when it ends. Raises ``CommandError``."""
     remove_ended_guests(db, now)
@@ -114,7 +106,7 @@ def remove_ended_guests(db: Connection, now: float) -> None:
         (f'"{GUEST}"', now),
     ).fetchall()
     for number, extra in rows:
-        if extra_of(extra).get(GUEST) is True:
+        if json_object(extra).get(GUEST) is True:
             remove(db, number, now)
 
 
@@ -148,10 +140,10 @@ def find(db: Connection, name: str) -> User | None:
 
 def named(db: Connection, name: str) -> User:
     """Returns the user of that name. Raises ``CommandError`` when nobody is called that."""
-    found = find(db, name.strip().lower())
-    if found is None:
+    user = find(db, name.strip().lower())
+    if user is None:
         raise CommandError(f"There is no user {name.strip()[: limits.USER_NAME_CHARS]!r}.")
-    return found
+    return user
 
 
 def listed(db: Connection) -> list[User]:
@@ -192,12 +184,12 @@ def add_token(
 ) -> None:
     """Stores a token of somebody. Raises ``CommandError`` when they have too many, or one called the same."""
     label = label.strip()
-    known = tokens(db, user_id)
+    present = tokens(db, user_id)
     if not label or len(label) > LABEL_CHARS:
         raise CommandError(f"A label has 1 to {LABEL_CHARS} characters, for example laptop.")
-    if any(token.label == label for token in known):
+    if any(token.label == label for token in present):
         raise CommandError(f"There is a token {label!r} already; revoke it or choose another label.")
-    if len(known) >= limits.USER_TOKENS:
+    if len(present) >= limits.USER_TOKENS:
         raise CommandError(f"There are {limits.USER_TOKENS} tokens of this user, the most; revoke one.")
     db.execute(
         "INSERT INTO user_tokens (mark, hash, user_id, label, created, ends) VALUES (?, ?, ?, ?, ?, ?)",
@@ -222,15 +214,15 @@ def revoke(db: Connection, user_id: int, label: str) -> bool:
 
 def by_token(db: Connection, text: str, now: float) -> User | None:
     """Returns whose token this is; None when it is nobody's or has ended."""
-    found = parts(text)
-    if found is None:
+    halves = parts(text)
+    if halves is None:
         return None
     row = db.execute(
         "SELECT t.hash, t.ends, u.id, u.name, u.created FROM user_tokens t"
         " JOIN users u ON u.id = t.user_id WHERE t.mark = ?",
-        (found[0],),
+        (halves[0],),
     ).fetchone()
-    same = hmac.compare_digest(hash_of(found[1]), bytes(row[0]) if row else _NONE)
+    same = hmac.compare_digest(hash_of(halves[1]), bytes(row[0]) if row else _NONE)
     if row is None or not same or (row[1] is not None and row[1] <= now):
         return None
     return User(*row[2:])
@@ -238,9 +230,9 @@ def by_token(db: Connection, text: str, now: float) -> User | None:
 
 def in_force(db: Connection, marks: Collection[str], now: float) -> frozenset[str]:
     """Returns those of the marks whose tokens hold."""
-    kept = set()
+    valid = set()
     for mark in marks:
         row = db.execute("SELECT ends FROM user_tokens WHERE mark = ?", (mark,)).fetchone()
         if row is not None and (row[0] is None or row[0] > now):
-            kept.add(mark)
-    return frozenset(kept)
+            valid.add(mark)
+    return frozenset(valid)

@@ -63,17 +63,17 @@ def after(db: Connection, messages: Collection[int]) -> dict[int, list[Whisper]]
         " CROSS JOIN whispers w ON w.message_id = j.value ORDER BY w.id",
         (json.dumps(sorted(messages)),),
     )
-    found: dict[int, list[Whisper]] = {}
+    whispers: dict[int, list[Whisper]] = {}
     for row in rows:
         whisper = Whisper(*row)
-        found.setdefault(whisper.message, []).append(whisper)
-    return found
+        whispers.setdefault(whisper.message, []).append(whisper)
+    return whispers
 
 
 def has_others(db: Connection, session_id: str, user: int) -> bool:
     """Whether there are whispers in a story that a user neither said nor heard."""
-    found = db.execute(
+    first = db.execute(
         "SELECT 1 FROM whispers WHERE session_id = ? AND one != ? AND other != ? LIMIT 1",
         (session_id, user, user),
     ).fetchone()
-    return found is not None
+    return first is not None

@@ -1,4 +1,4 @@
-"""The words by which a text is found: cut, told apart by language, brought to their stems. Pure.
+"""The words by which a text is found: cut, sorted by language, brought to their stems. Pure.
 
 A word of a language with spaces becomes its stem (Snowball). Scripts that write no spaces (Chinese,
 Japanese, Thai, Lao, Khmer, Burmese) become pairs of characters. Marks that belong to a letter, such as the
@@ -28,7 +28,7 @@ _UNSPACED = re.compile(
     "\U00020000-\U0003134f]+"
 )
 UNKNOWN = "unknown"  # a language without a stemmer whose script is not Latin
-_SCRIPTS = (  # of the first letter that decides; others are told apart by their common words
+_SCRIPTS = (  # of the first letter that decides; others are known by their common words
     ("russian", "\u0400", "\u052f"),
     ("greek", "\u0370", "\u03ff"),
     ("arabic", "\u0600", "\u06ff"),
@@ -122,7 +122,7 @@ TITLE_WEIGHT = 2
 
 
 def language_of(text: str) -> str:
-    """Returns the Snowball name of a text's language; English when it cannot be told."""
+    """Returns the Snowball name of a text's language; English when nothing says which."""
     words = [match.casefold() for match in _WORD.findall(text[:2_000])]
     for word in words[:20]:
         for language, first, last in _SCRIPTS:
@@ -140,16 +140,16 @@ def language_of(text: str) -> str:
 
 def words_of(text: str) -> list[str]:
     """Returns the words of a text in order, case folded; what is written without spaces in pairs."""
-    found = []
+    pieces = []
     for match in _WORD.finditer(unicodedata.normalize("NFC", text)):
         word = match.group().casefold()
         if word[-1] >= "\u0e00" and (runs := _UNSPACED.findall(word)):
             for run in runs:
-                found += [run[i : i + _PAIR] for i in range(max(1, len(run) - _PAIR + 1))]
-            found += _UNSPACED.sub(" ", word).split()
+                pieces += [run[i : i + _PAIR] for i in range(max(1, len(run) - _PAIR + 1))]
+            pieces += _UNSPACED.sub(" ", word).split()
         else:
-            found.append(word)
-    return found
+            pieces.append(word)
+    return pieces
 
 
 @lru_cache(_STEMS_KEPT)

@@ -266,7 +266,7 @@ def test_an_outline_tells_where_the_story_is_and_what_it_is_asked_about(db: Conn
     retry(db, "Two.")
     end = tree.active_leaf(db, S)
     found = outline.read(db, S, None)
-    assert (found.focus, found.stands, found.messages) == (end, end, 4)
+    assert (found.focus, found.leaf, found.messages) == (end, end, 4)
     first = stories.active_path(db, S)[0].id
     assert outline.read(db, S, first).focus == first
     assert {len(words.beginning) for words in found.words.values()} <= {6, 4, limits.PREVIEW_CHARS * 4}

@@ -42,7 +42,7 @@ def said(db: Connection, *there: str) -> int:
 
 
 def heard(db: Connection, who: str) -> list[int]:
-    leaf = stories.standing(db, S)[0]  # type: ignore[index]
+    leaf = stories.leaf_and_title(db, S)[0]  # type: ignore[index]
     return list(stages.witnessed(db, S, leaf, who))
 
 

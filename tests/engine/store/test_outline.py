@@ -231,7 +231,7 @@ def drawn(db: Connection, focus: int | None = None) -> list[str]:
         )
         for node in found.nodes
     ]
-    return tree_text.as_text(nodes, found.stands, found.focus, 40).splitlines()
+    return tree_text.as_text(nodes, found.leaf, found.focus, 40).splitlines()
 
 
 def test_a_story_with_a_variant_a_named_branch_and_something_in_the_trash(

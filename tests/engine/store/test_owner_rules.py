@@ -164,7 +164,7 @@ def test_the_trash_lists_ones_own_stories_the_last_one_first(db: Connection) -> 
     assert [one.id for one in trash.listed(db, owner=THEIRS)] == ["c"]
     assert sorted(trash.expired(db, 4.0)) == ["a", "c"]
     assert stories.session(db, "a") is None
-    assert stories.standing(db, "a") is None
+    assert stories.leaf_and_title(db, "a") is None
     assert trash.purge(db, "a")
     assert not trash.purge(db, S)
 

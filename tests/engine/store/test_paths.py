@@ -72,7 +72,7 @@ def test_only_so_much_is_kept(db: Connection, monkeypatch: pytest.MonkeyPatch) -
     for ids in (first, second, first, third):
         assert walked(db, ids[-1]) == ids
     kept: paths.Paths = db.paths  # type: ignore[attr-defined]
-    assert list(kept._kept) == ["a", "c"]
+    assert list(kept._saved) == ["a", "c"]
 
 
 def test_only_what_is_new_is_read(db: Connection, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,7 +136,7 @@ class FollowsTheStory(AnyCommands):
         for node in found.nodes:
             if not node.folded and not node.deleted:
                 assert node.active == (node.message in way)
-                assert (found.stands == node.message) == (node.message == max(way, default=0))
+                assert (found.leaf == node.message) == (node.message == max(way, default=0))
 
 
 FollowsTheStory.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)

@@ -89,13 +89,13 @@ def test_ways_of_few_messages_are_kept_the_oldest_forgotten(monkeypatch: pytest.
         monkeypatch.setattr(limits, "PATH_IDS_KEPT", 2)
         for story, leaf in zip("ab", leaves, strict=False):
             paths.to(db, story, leaf)
-        assert list(paths._kept) == ["a", "b"]
+        assert list(paths._saved) == ["a", "b"]
         paths.to(db, "a", leaves[0])
         paths.to(db, "c", leaves[2])
-        assert list(paths._kept) == ["a", "c"]
+        assert list(paths._saved) == ["a", "c"]
         monkeypatch.setattr(limits, "PATH_IDS_KEPT", 0)
         paths.to(db, "a", leaves[0])
-        assert list(paths._kept) == ["a"]  # the one that is asked for is kept, however long
+        assert list(paths._saved) == ["a"]  # the one that is asked for is kept, however long
 
 
 def test_a_way_knows_the_nearest_of_each_kind(db: Connection) -> None:

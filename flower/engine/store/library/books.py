@@ -191,21 +191,21 @@ def holding(
 
     Books of users hold in their own stories alone; ``user`` is whose it is where there is no story yet.
     """
-    asked = [(Owner.STORY, story)] if story else []
-    asked += [(Owner.PERSONA, str(persona))] if persona is not None else []
-    asked += [(Owner.CHARACTER, character) for character in characters if character]
-    asked += [(Owner.WORLD, world)] if world else []
-    asked.append((Owner.ALL, ""))
+    owners = [(Owner.STORY, story)] if story else []
+    owners += [(Owner.PERSONA, str(persona))] if persona is not None else []
+    owners += [(Owner.CHARACTER, character) for character in characters if character]
+    owners += [(Owner.WORLD, world)] if world else []
+    owners.append((Owner.ALL, ""))
     rows = db.execute(
-        " UNION ALL ".join([_OF_OWNER] * len(asked)) + " ORDER BY 1, 3, 2",
+        " UNION ALL ".join([_OF_OWNER] * len(owners)) + " ORDER BY 1, 3, 2",
         [
             value
-            for place, (owner, owner_id) in enumerate(asked)
+            for place, (owner, owner_id) in enumerate(owners)
             for value in (place, owner, owner_id, story, user)
         ],
     )
-    found: dict[int, OwnedBook] = {}
+    books: dict[int, OwnedBook] = {}
     for place, *columns in rows:
         stored = StoredBook(*columns)
-        found.setdefault(stored.id, OwnedBook(stored, *asked[place]))
-    return list(found.values())
+        books.setdefault(stored.id, OwnedBook(stored, *owners[place]))
+    return list(books.values())

@@ -57,18 +57,16 @@ def id_of(name: str) -> str:
     return short or NO_LATIN
 
 
-def free_id(db: Connection, name: str, taken: Container[str], owner: int = 0) -> str:
-    """Returns an id for somebody's new character that neither an imported one has nor is in ``taken``."""
-    wanted = id_of(name)
-    rows = db.execute(
-        "SELECT id FROM characters WHERE id >= ? AND id < ?", (wanted, f"{wanted}{_AFTER_IDS}")
-    )
+def free_id(db: Connection, name: str, in_use: Container[str], owner: int = 0) -> str:
+    """Returns an id for somebody's new character that neither an imported one has nor is in ``in_use``."""
+    id_ = id_of(name)
+    rows = db.execute("SELECT id FROM characters WHERE id >= ? AND id < ?", (id_, f"{id_}{_AFTER_IDS}"))
     used = {row[0] for row in rows}
-    number, found = 1, owned(wanted, owner)
-    while found in used or found in taken:
+    number, free = 1, owned(id_, owner)
+    while free in used or free in in_use:
         number += 1
-        found = owned(f"{wanted}-{number}", owner)
-    return found
+        free = owned(f"{id_}-{number}", owner)
+    return free
 
 
 def earlier(db: Connection, new: Character, file: str, owner: int = 0) -> Character | None:

@@ -20,19 +20,17 @@ def of(db: Connection, kind: str, user: int = 0) -> frozenset[str]:
     return frozenset(row[0] for row in rows)
 
 
-def switch(db: Connection, kind: str, wanted: str, user: int = 0) -> bool | None:
+def switch(db: Connection, kind: str, item: str, user: int = 0) -> bool | None:
     """Makes something a favourite, or one no longer; returns whether it is one now, None if there are too many."""
     mine, values = _mine(kind, user)
-    if db.execute(f"DELETE FROM {mine} AND id = ?", (*values, wanted)).rowcount:
+    if db.execute(f"DELETE FROM {mine} AND id = ?", (*values, item)).rowcount:
         return False
     if db.execute(f"SELECT count(*) FROM {mine}", values).fetchone()[0] >= MOST:
         return None
     if user:
-        db.execute(
-            "INSERT INTO own_favourites (owner, kind, id) VALUES (?, ?, ?)", (user, kind, wanted)
-        )
+        db.execute("INSERT INTO own_favourites (owner, kind, id) VALUES (?, ?, ?)", (user, kind, item))
     else:
-        db.execute("INSERT INTO favourites (kind, id) VALUES (?, ?)", (kind, wanted))
+        db.execute("INSERT INTO favourites (kind, id) VALUES (?, ?)", (kind, item))
     return True
 
 

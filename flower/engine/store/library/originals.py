@@ -43,8 +43,8 @@ def keep(
 
     What a user brings gives no new name to what others may have brought.
     """
-    if user and (found := find(db, hash_)) is not None:
-        return found.id
+    if user and (stored := find(db, hash_)) is not None:
+        return stored.id
     db.execute(
         "INSERT INTO originals (hash, name, kind, imported, data) VALUES (?, ?, ?, ?, ?)"
         " ON CONFLICT (hash) DO UPDATE SET name = excluded.name, imported = excluded.imported",

@@ -54,15 +54,15 @@ def remove(db: Connection, user: int, kind: str, asset_id: str) -> bool:
 
 def of_user(db: Connection, user: int) -> OwnRows:
     """Returns everything in a user's library but the books, and what is damaged."""
-    found: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
+    values: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
     rows = db.execute(
         "SELECT kind, id, packed FROM own_assets WHERE owner = ? ORDER BY kind, id LIMIT ?",
         (user, MOST),
     )
     for kind, asset_id, packed in rows:
         with contextlib.suppress(StoreError):
-            found[kind][asset_id] = unpack(packed, KINDS[kind])
-    return OwnRows(**found, imported=tuple(characters.everybody(db, user)))
+            values[kind][asset_id] = unpack(packed, KINDS[kind])
+    return OwnRows(**values, imported=tuple(characters.everybody(db, user)))
 
 
 def count(db: Connection, user: int) -> int:

@@ -107,8 +107,8 @@ def find_in_story(db: Connection, name: str, session_id: str) -> StoredPersona |
     return _named(_listed(db, _OWNER_OF_STORY.format("?"), session_id), name)
 
 
-def _named(known: Sequence[StoredPersona], name: str) -> StoredPersona | None:
-    for persona in known:
+def _named(personas: Sequence[StoredPersona], name: str) -> StoredPersona | None:
+    for persona in personas:
         names = (persona.name, str(persona.id), f"{persona.name} ({persona.title})")
         if name.casefold() in [one.casefold() for one in names]:
             return persona

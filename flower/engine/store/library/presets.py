@@ -10,6 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from flower.engine.store.extra import json_object
+
 if TYPE_CHECKING:
     from flower.engine.store.connection import Connection
 
@@ -41,14 +43,14 @@ def find(db: Connection, kind: Kind, name: str, user: int = 0) -> tuple[str, dic
     """Returns a preset as its name is written, and what is in it; None if there is none."""
     mine, key = _mine(kind, user)
     row = db.execute(f"SELECT name, data FROM {mine} AND name = ?", (key, name)).fetchone()
-    return (row[0], _values(row[1])) if row else None
+    return (row[0], json_object(row[1])) if row else None
 
 
 def listed(db: Connection, kind: Kind, user: int = 0) -> dict[str, dict[str, Any]]:
     """Returns the presets of a kind by name."""
     mine, key = _mine(kind, user)
     rows = db.execute(f"SELECT name, data FROM {mine} ORDER BY name LIMIT ?", (key, LISTED))
-    return {name: _values(data) for name, data in rows}
+    return {name: json_object(data) for name, data in rows}
 
 
 def names(db: Connection, kind: Kind, user: int = 0) -> tuple[str, ...]:
@@ -68,12 +70,3 @@ def _mine(kind: Kind, user: int) -> tuple[str, int | str]:
     if user and kind == SAMPLERS:
         return "own_presets WHERE owner = ?", user
     return "presets WHERE kind = ?", kind
-
-
-def _values(data: str) -> dict[str, Any]:
-    """Returns a JSON object, an empty one for damaged text."""
-    try:
-        value = json.loads(data)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}

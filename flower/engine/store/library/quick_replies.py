@@ -23,13 +23,13 @@ def put(db: Connection, name: str, replies: Sequence[tuple[str, str]]) -> None:
 
 def sets(db: Connection) -> dict[str, list[tuple[str, str]]]:
     """Returns labels and texts of each set by its name."""
-    found: dict[str, list[tuple[str, str]]] = {}
+    replies: dict[str, list[tuple[str, str]]] = {}
     rows = db.execute(
         "SELECT name, label, text FROM quick_replies ORDER BY name, place LIMIT ?", (MOST,)
     )
     for name, label, text in rows:
-        found.setdefault(name, []).append((label, text))
-    return found
+        replies.setdefault(name, []).append((label, text))
+    return replies
 
 
 def listed(db: Connection, most: int) -> list[tuple[str, str]]:

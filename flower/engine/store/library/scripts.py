@@ -92,13 +92,13 @@ def _insert(
 
 def listed(db: Connection, character_ids: Sequence[str]) -> list[StoredScript]:
     """Returns the scripts for everything, then those of the characters, in the order they are carried out."""
-    found = []
+    all_rows = []
     for character_id in dict.fromkeys(["", *character_ids]):
-        found += db.execute(
+        all_rows += db.execute(
             f"SELECT {_COLUMNS} FROM scripts WHERE character_id = ? ORDER BY place",  # noqa: S608 - constants
             (character_id,),
         ).fetchall()
-    return [_stored(row) for row in found]
+    return [_stored(row) for row in all_rows]
 
 
 def holding(db: Connection, character_ids: Sequence[str]) -> tuple[Script, ...]:

@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 FLUSH_S = 0.5  # the growing replies of one engine are written together, so often
 GATHER_S = 0.005  # between the first reply of a batch and its transaction
-ORPHANS_S = 30.0  # whoever was reading a story whose engine died is back before, and is told
+ORPHANS_S = 30.0  # whoever was reading a story whose engine died is back before, and is notified
 ALONE_POLL_S = 0.5  # while an engine that may have died is in the way of one that must be alone
 
 Write = Callable[[Connection], Any]
@@ -155,8 +155,8 @@ class PostgresDatabase:
             log.warning("stories were not given back: %s", error)
 
     async def _give_back(self) -> None:
-        kept = list(self._played)  # leases are taken in the same thread, after they were noted here
-        await self._run(lambda: self._link.write(lambda db: engines.release(db, self._number, kept)))
+        played = list(self._played)  # leases are taken in the same thread, after they were noted here
+        await self._run(lambda: self._link.write(lambda db: engines.release(db, self._number, played)))
 
     async def _end_orphans(self) -> None:
         """Ends the replies of dead engines in stories that nobody has opened since."""
@@ -165,15 +165,15 @@ class PostgresDatabase:
                 ended = await self.write(streaming_text.recover_story, story)
                 log.info("session=%s: %d interrupted replies of a dead engine", story, len(ended))
 
-    def follow(self, heard: Callable[[str, str], None]) -> None:
-        """Has ``heard`` called with what other engines have changed of what is everybody's, see ``fences``."""
-        self._heard = heard
+    def follow(self, notify: Callable[[str, str], None]) -> None:
+        """Has ``notify`` called with what other engines have changed of what is everybody's, see ``fences``."""
+        self._heard = notify
         self._pulse.hear()
 
     async def lease(self, story: str, *, opens: bool = True) -> tuple[int, ...]:
         """Makes this engine the one that plays a story; returns the replies in it that a dead one left.
 
-        Not ``opens``: whoever is told of those replies comes with the next one that does. Raises ``ElsewhereError``
+        Not ``opens``: whoever is notified of those replies comes with the next one that does. Raises ``ElsewhereError``
         while another one plays it, ``StoreError`` when the server is away.
         """
         self._played[story] += 1

@@ -47,13 +47,13 @@ def translated(sql: str) -> Statement:
     """Returns what PostgreSQL is asked for a statement of ours."""
     out: list[str] = []
     names: list[str] = []
-    words: list[str] = []  # the last ones, to know what a word stands behind
-    asked, at = 0, 0
+    words: list[str] = []  # the last ones, to know what a word comes after
+    count, at = 0, 0
     while at < len(sql):
         piece, at = _piece(sql, at)
         if piece == "?":
-            asked += 1
-            out.append(f"${asked}")
+            count += 1
+            out.append(f"${count}")
         elif piece[0] == "?":
             out.append(f"${piece[1:]}")
         elif piece[0] == ":" and piece not in {":", "::"}:

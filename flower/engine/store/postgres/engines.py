@@ -179,9 +179,9 @@ def take(db: Connection, number: int, story: str) -> bool:
     )
 
 
-def release(db: Connection, number: int, kept: list[str]) -> None:
-    """Frees all stories of an engine but those that are ``kept``."""
-    db.execute("DELETE FROM leases WHERE engine = ? AND story != ALL (?::text[])", (number, kept))
+def release(db: Connection, number: int, played: list[str]) -> None:
+    """Frees all stories of an engine but those that are ``played``."""
+    db.execute("DELETE FROM leases WHERE engine = ? AND story != ALL (?::text[])", (number, played))
 
 
 def orphans(db: Connection) -> list[str]:

@@ -59,7 +59,7 @@ def kind_of(error: psycopg.Error) -> Failure:
 
 
 def sentence(error: psycopg.Error) -> str:
-    """Returns what a person is told."""
+    """Returns the sentence for people."""
     state = error.sqlstate or ""
     if state in _SENTENCES:
         return _SENTENCES[state]

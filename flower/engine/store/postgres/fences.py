@@ -1,8 +1,8 @@
-"""Triggers for several engines on one database: who may change a story, and what the others are told. Pure.
+"""Triggers for several engines on one database: who may change a story, and what the others are notified of. Pure.
 
 A row of a story is changed by the engine that has its lease alone; a story that nobody has is leased by the first
 change. Leases cannot change under a transaction, as it keeps its engine's row locked (``engines``). Programs that are
-no engine may write. What engines keep in memory of rows that are everybody's is told to them when it changes.
+no engine may write. Engines are notified when rows that are everybody's change, as they keep some of them in memory.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 # ruff: noqa: S608 - names of tables are put into statements
 
 ELSEWHERE = "FL001"  # a state of our own: the story is another engine's
-CHANNEL = "flower"  # of what is told: the engine's number, what has changed, and where
+CHANNEL = "flower"  # of notifications: the engine's number, what has changed, and where
 
 _HOLD = f"""
 CREATE OR REPLACE FUNCTION hold_story(id text) RETURNS void LANGUAGE plpgsql AS $$
@@ -64,7 +64,7 @@ def _of(row: str, expression: str) -> str:
     return expression.replace("row.", f"{row}.")
 
 
-# The same said twice in a transaction is told once.
+# The same notification is sent once in a transaction.
 _TELL = f"""
 CREATE OR REPLACE FUNCTION tell_engines() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -80,7 +80,7 @@ BEGIN
     RETURN NULL;
 END $$"""
 
-# By table: what is told, upon what, and for which rows.
+# By table: what is notified, upon what, and for which rows.
 _TOLD = (
     ("passages", "lore", "INSERT OR UPDATE", "FOR EACH ROW WHEN (new.kind = 'lore')"),
     ("passages", "lore", "DELETE", "FOR EACH ROW WHEN (old.kind = 'lore')"),

@@ -75,13 +75,13 @@ class ServerLink:
         self._at_once.append(function)
         self._due.append(function)
 
-    def hear(self, told: Callable[[str], None]) -> None:
-        """Has ``told`` called with what other engines say, while something is asked; "": some of it was missed."""
+    def hear(self, receive: Callable[[str], None]) -> None:
+        """Has ``receive`` called with what other engines say, while something is asked; "": some of it was missed."""
 
         def listen(db: PostgresConnection) -> None:
-            db.raw.add_notify_handler(lambda notify: told(notify.payload))
+            db.raw.add_notify_handler(lambda notify: receive(notify.payload))
             db.raw.execute(f"LISTEN {fences.CHANNEL}".encode())
-            told("")
+            receive("")
 
         self.at_once(listen)
 

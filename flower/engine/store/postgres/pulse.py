@@ -66,12 +66,12 @@ class Pulse:
 
     def hear(self) -> None:
         """Begins to listen to what other engines change."""
-        self._link.hear(lambda told: self._news.add(told))
+        self._link.hear(lambda text: self._news.add(text))
 
     def news(self) -> list[tuple[str, str]]:
         """Returns what others have changed since it was asked last, and where (``fences``); "" for who knows what."""
         news, self._news = self._news, set()
-        others = [told.split(" ", 2) for told in news if not told.startswith(f"{self._number} ")]
+        others = [text.split(" ", 2) for text in news if not text.startswith(f"{self._number} ")]
         return [(part[1], part[2]) if len(part) == 3 else ("", "") for part in others]
 
     def show(self, db: Connection) -> int | None:

@@ -30,8 +30,8 @@ def _check(raw: psycopg.Connection[Any]) -> None:
     there = raw.execute("SELECT to_regclass('about') IS NOT NULL").fetchone()
     if there is None or not there[0]:
         raise StoreError("there are no stories in the database that `store` names yet")
-    found = raw.execute("SELECT value FROM about WHERE name = 'schema'").fetchone()
-    if found is None or int(found[0]) != len(schema.MIGRATIONS):
+    version = raw.execute("SELECT value FROM about WHERE name = 'schema'").fetchone()
+    if version is None or int(version[0]) != len(schema.MIGRATIONS):
         raise StoreError(
             "the stories in the database were made by another version of Flower; start its newest engine once"
         )

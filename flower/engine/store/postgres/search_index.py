@@ -80,19 +80,19 @@ class SearchIndex:
     def _followed(self, rows: Connection) -> sqlite3.Connection:
         whose, horizon = rows.execute(_STATE).fetchone()
         db = self._db if self._db is not None else self._opened()
-        known = dict(db.execute("SELECT name, value FROM about").fetchall())
-        if known.get("version") != str(VERSION) or known.get("id") != whose:
+        about = dict(db.execute("SELECT name, value FROM about").fetchall())
+        if about.get("version") != str(VERSION) or about.get("id") != whose:
             self.close()
             db.close()
             self._path.unlink()
             db = self._opened()
-            known = {}
+            about = {}
         self._db = db
         now = {"version": str(VERSION), "id": whose, "horizon": horizon}
         db.execute("BEGIN")
         try:
-            _bring(db, rows, known.get("horizon", "0"))
-            if now != known:  # else the file would be written to by every search
+            _bring(db, rows, about.get("horizon", "0"))
+            if now != about:  # else the file would be written to by every search
                 db.executemany(
                     "INSERT INTO about VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
                     now.items(),

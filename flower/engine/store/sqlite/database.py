@@ -144,7 +144,7 @@ class Database:
     def leave(self, story: str) -> None:
         """Nobody waits for it."""
 
-    def follow(self, heard: Callable[[str, str], None]) -> None:
+    def follow(self, notify: Callable[[str, str], None]) -> None:
         """Nobody else changes anything."""
 
     async def drain(self) -> None:

@@ -103,9 +103,9 @@ def copy(path: Path, target: Path) -> None:
     with reading(path) as source, closing(sqlite3.connect(target)) as made:
         source.backup(made)
         made.execute("PRAGMA journal_mode = DELETE")  # one file, that may be copied anywhere
-        found = made.execute("PRAGMA quick_check(1)").fetchone()
-        if found != ("ok",):
-            raise UnreadableError(f"the copy is damaged ({found[0]}), so the database is too")
+        answer = made.execute("PRAGMA quick_check(1)").fetchone()
+        if answer != ("ok",):
+            raise UnreadableError(f"the copy is damaged ({answer[0]}), so the database is too")
 
 
 def check_usable(path: Path) -> None:
@@ -117,9 +117,9 @@ def check_usable(path: Path) -> None:
                 raise StoreError(f"{path} holds no stories of Flower")
             if version > len(schema.MIGRATIONS):
                 raise StoreError(f"{path} was made by a newer Flower; update Flower first")
-            (found,) = db.execute("PRAGMA integrity_check(1)").fetchone()
-            if found != "ok":
-                raise StoreError(f"{path} is damaged: {found}")
+            (answer,) = db.execute("PRAGMA integrity_check(1)").fetchone()
+            if answer != "ok":
+                raise StoreError(f"{path} is damaged: {answer}")
             try:
                 check_schema(db, version)
             except StoreError as error:
@@ -198,13 +198,13 @@ def check_schema(db: sqlite3.Connection, version: int) -> None:
     """Raises ``StoreError`` unless the schema is exactly that of ``version``."""
     if not 0 < version <= len(schema.MIGRATIONS):
         raise StoreError(f"its schema has the number {version}, which Flower never gave")
-    expected, found = _reference(version), objects(db)
+    expected, present = _reference(version), objects(db)
     for (kind, name), text in expected.items():
-        if (kind, name) not in found:
+        if (kind, name) not in present:
             raise StoreError(f"the {kind} {name} is missing")
-        if found[kind, name] != text:
+        if present[kind, name] != text:
             raise StoreError(f"the {kind} {name} is not as Flower makes it")
-    for kind, name in found:
+    for kind, name in present:
         if (kind, name) not in expected:
             raise StoreError(f"the {kind} {name} is none of Flower's")
 

@@ -267,10 +267,12 @@ def _readable(db: sqlite3.Connection, table: str, columns: str) -> Iterator[Row 
         yield from _back_to(hole, after + 1, db, table, columns)
 
 
-def _back_to(hole: int, found: int, db: sqlite3.Connection, table: str, columns: str) -> Iterator[Row]:
-    """Yields what the steps ahead have stepped over: the rows before ``found``, back to the damage."""
+def _back_to(
+    hole: int, reached: int, db: sqlite3.Connection, table: str, columns: str
+) -> Iterator[Row]:
+    """Yields what the steps ahead have stepped over: the rows before ``reached``, back to the damage."""
     query = f"SELECT rowid, {columns} FROM {table} WHERE rowid > ? AND rowid < ? ORDER BY rowid DESC LIMIT 1"
-    row: Row | None = (found,)
+    row: Row | None = (reached,)
     while row is not None:
         row = next(_until_damage(db, query, (hole, row[0])), None)
         if row is not None:

@@ -237,9 +237,9 @@ _NUMBERED_ALL = (*NUMBERED, "originals", "books", "personas", "scripts")
 def counted(db: Connection) -> dict[str, int]:
     """Returns the last number that was given in each table, also to a row that is gone."""
     if isinstance(db, sqlite3.Connection):
-        given = dict(db.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
+        numbers = dict(db.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
     else:
-        given = {
+        numbers = {
             table: db.execute(
                 f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {table}_id_seq"
             ).fetchone()[0]
@@ -247,13 +247,13 @@ def counted(db: Connection) -> dict[str, int]:
         }
     for table in _NUMBERED_ALL:
         (most,) = db.execute(f"SELECT coalesce(max(id), 0) FROM {table}").fetchone()
-        given[table] = max(given.get(table, 0), most)
-    return {table: given[table] for table in _NUMBERED_ALL}
+        numbers[table] = max(numbers.get(table, 0), most)
+    return {table: numbers[table] for table in _NUMBERED_ALL}
 
 
-def go_on_counting(db: Connection, given: dict[str, int]) -> None:
-    """Lets the next row of each table have a number above the last one that was ``given``."""
-    for table, last in given.items():
+def go_on_counting(db: Connection, numbers: dict[str, int]) -> None:
+    """Lets the next row of each table have a number above its last one in ``numbers``."""
+    for table, last in numbers.items():
         if not isinstance(db, sqlite3.Connection):
             db.execute(
                 f"SELECT setval('{table}_id_seq', ?, ? = 1)", (max(last, 1), last > 0)

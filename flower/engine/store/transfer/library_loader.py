@@ -117,12 +117,12 @@ class Loader:
         return here if here is not None and self._session_of[here] == session_id else None
 
     def _insert(self, table: str, values: Row, *, or_ignore: bool = False) -> bool:
-        known = {name: value for name, value in values.items() if name in columns(table)}
-        names, marks = ", ".join(known), ", ".join("?" * len(known))
+        present = {name: value for name, value in values.items() if name in columns(table)}
+        names, marks = ", ".join(present), ", ".join("?" * len(present))
         ignore = " ON CONFLICT DO NOTHING" if or_ignore else ""
         cursor = self._db.execute(
             f"INSERT INTO {table} ({names}) VALUES ({marks}){ignore}",  # noqa: S608 - names of our own
-            tuple(known.values()),
+            tuple(present.values()),
         )
         return cursor.rowcount > 0
 
@@ -132,9 +132,9 @@ class Loader:
         data = self._original(row["hash"])
         if data is None:
             raise ValueError("without its file")
-        known = self._db.execute("SELECT id FROM originals WHERE hash = ?", (row["hash"],)).fetchone()
-        if known is not None:
-            self._ids["originals", row["id"]] = known[0]
+        present = self._db.execute("SELECT id FROM originals WHERE hash = ?", (row["hash"],)).fetchone()
+        if present is not None:
+            self._ids["originals", row["id"]] = present[0]
             return False
         return self._insert(
             "originals", {**row, "id": self._number("originals", row["id"]), "data": data}
@@ -167,11 +167,11 @@ class Loader:
         return self._insert("books", {**row, "id": self._number("books", row["id"])})
 
     def _take_persona(self, row: Row) -> bool:
-        known = self._db.execute(
+        present = self._db.execute(
             "SELECT id FROM personas WHERE name = ? AND title = ?", (row["name"], row["title"])
         ).fetchone()
-        if known is not None:
-            self._ids["personas", row["id"]] = known[0]
+        if present is not None:
+            self._ids["personas", row["id"]] = present[0]
             return False
         if self._known("SELECT 1 FROM personas WHERE is_default = 1"):
             row["is_default"] = 0
