@@ -57,6 +57,13 @@ class Indexes:
         self._locks: WeakValueDictionary[str, trio.Lock] = WeakValueDictionary()
         self._cannot_build: set[str] = set()
 
+    async def open(self, scope: str) -> None:
+        """Reads the index of a scope, if it is not open; raises ``StoreError``."""
+        await self._index(scope)
+
+    def is_open(self, scope: str) -> bool:
+        return scope in self._open
+
     async def search(self, scope: str, vector: Vectors, count: int) -> Hits:
         """Returns the nearest rows of a scope; raises ``StoreError``."""
         index = await self._index(scope)

@@ -60,14 +60,17 @@ def _lacks(tokens: bool) -> str:
 def list_pending(
     db: Connection, model_id: str, *, limit: int, after: int = 0, tokens: bool = False
 ) -> tuple[tuple[Pending, ...], int]:
-    """Returns texts without a vector, oldest first, and the id to go on after (0: no more)."""
+    """Returns texts without a vector, oldest first, and the id to go on after: all up to it were looked at."""
+    newest = db.execute(
+        "SELECT id FROM passages WHERE id > ? ORDER BY id DESC LIMIT 1", (after,)
+    ).fetchone()
     rows = db.execute(
         f"SELECT id, hash, title, text FROM passages p WHERE id > ? AND {_lacks(tokens)}"
         " ORDER BY id LIMIT ?",
         (after, *[model_id] * (1 + tokens), limit),
     ).fetchall()
     texts = {digest: Pending(digest, embedded_text(title, text)) for _, digest, title, text in rows}
-    return tuple(texts.values()), rows[-1][0] if rows else 0
+    return tuple(texts.values()), rows[-1][0] if rows else newest[0] if newest else after
 
 
 def store_vectors(
