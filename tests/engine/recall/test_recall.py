@@ -667,12 +667,12 @@ async def test_a_scope_that_cannot_be_read_early_is_said_by_the_question(
         await brain.library.sync_source(VAEL, "world", "Vael", LORE)
         await brain.settle()
 
-        def full(*_: object) -> None:
+        def full(*_: object, **__: object) -> None:
             raise StoreError("the disk is gone")
 
         with monkeypatch.context() as patch:
             patch.setattr(term_rows, "page_of_terms", full)
-            patch.setattr(vector_rows, "marks_of", full)
+            patch.setattr(vector_rows, "page_of_marks", full)
             with pytest.raises(StoreError, match="the disk is gone"):
                 await brain.texts("Who wears sharkskin?")
         assert any("sharkskin" in text for text in await brain.texts("Who wears sharkskin?"))

@@ -168,7 +168,7 @@ def test_vectors_are_of_one_model_and_one_scope_in_the_order_of_ids(db: Connecti
     assert page.vectors.tolist() == np.eye(4)[[1, 0]].tolist()
     assert vector_rows.page_of_vectors(db, "m", WORLD, 4, after=0, limit=1).ids.tolist() == ids[1:2]
     assert vector_rows.page_of_vectors(db, "m", WORLD, 4, after=ids[1], limit=9).ids.tolist() == ids[2:]
-    found, marks = vector_rows.marks_of(db, "m", WORLD)
+    found, marks = vector_rows.page_of_marks(db, "m", WORLD, after=0, limit=9)
     assert (found.tolist(), marks.tolist()) == (ids[1:], page.marks.tolist())
     assert sorted(vector_rows.vectors_of(db, "m", [*ids, other], 4).ids.tolist()) == [*ids[1:], other]
     assert vector_rows.tokens_of(db, "m", ids) == {ids[1]: b"b", ids[2]: b"c"}
