@@ -182,6 +182,7 @@ class WordLibrary:
         self._sources: dict[tuple[str, str], str] = {}
         self.queries: list[Query] = []
         self.expected: list[str] = []
+        self.warmed: list[str] = []
 
     def doubt(self, scope: str) -> None:
         """It has no copy of anything."""
@@ -256,6 +257,9 @@ class WordLibrary:
         self.passages.remove(old)
         self._add(old.kind, old.scope, old.source, old.title, text, old.message_id)
         return self._last_id
+
+    def warm(self, scopes: Iterable[str]) -> None:
+        self.warmed += [scope for scope in scopes if scope]
 
     def expect(self, context: str) -> None:
         self.expected.append(context)

@@ -7,8 +7,9 @@ and tried again after a while; recall goes by words until then. ``ModelRecall`` 
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,12 +21,12 @@ from flower.engine.recall.base import Embedder, Query, TokenEmbedder
 from flower.engine.recall.candidates import Finder
 from flower.engine.recall.index import Indexes, Say
 from flower.engine.recall.keywords import Keywords
-from flower.engine.recall.native_check import NoNumpyError
+from flower.engine.recall.native_check import NoNumpyError, load_numpy
 from flower.engine.recall.query import Question
 from flower.engine.recall.query_encoder import QueryEncoder, as_passages, encode
 from flower.engine.recall.ranking import Tuning
 from flower.engine.recall.search import Searcher
-from flower.engine.store import vector_rows
+from flower.engine.store import passages, vector_rows
 from flower.engine.store.connection import Store
 from flower.engine.store.passages import Changed
 from flower.errors import EmbedError, StoreError
@@ -34,6 +35,8 @@ from flower.text import counted
 
 if TYPE_CHECKING:
     from flower.engine.store.vector_rows import Pending, Vectors
+
+log = logging.getLogger(__name__)
 
 Notify = Callable[[str, Progress | None], None]
 
@@ -72,6 +75,7 @@ class Background:
         self._rest_until = -math.inf  # trio time before which new memories wait for their vectors
         self._failed_at = -math.inf  # trio time at which the embedder failed last
         self._failure = ""
+        self._to_warm: dict[str, None] = {}  # scopes, in order
         self._embedded_to = 0  # up to this id nothing is pending; newer rows have higher ids
 
     def _model_recall(self, embedder: Embedder) -> ModelRecall:
@@ -136,6 +140,22 @@ class Background:
         if not self._failure and self.current.encoder.expect(context):
             self._work.set()
 
+    def warm(self, scopes: Iterable[str]) -> None:
+        """Reads the indexes of large scopes soon, if they are not open."""
+        closed = [scope for scope in scopes if scope and not self.current.is_open(scope)]
+        if closed:
+            self._to_warm.update(dict.fromkeys(closed))
+            self._work.set()
+
+    async def _warm(self) -> None:
+        """Opens what ``warm`` was asked for. A small scope is opened by its first question in no time."""
+        while self._to_warm:
+            scope = next(iter(self._to_warm))
+            del self._to_warm[scope]
+            if await self._database.read(passages.has_more_than, scope, limits.WARM_PASSAGES):
+                await load_numpy(self._index_dir)
+                await self.current.open(scope)
+
     async def ask(self, query: Query) -> tuple[Question, ...]:
         """Returns what the query asks, made ready; by its words only while the model fails."""
         if self._failure and trio.current_time() < self._failed_at + limits.EMBED_RETRY_S:
@@ -151,9 +171,25 @@ class Background:
             self._work.set()  # what waits for a vector can have it now
         return questions
 
+    async def ask_in(self, scopes: Iterable[str], query: Query) -> tuple[Question, ...]:
+        """Returns what ``ask`` does; indexes of the scopes that are not open are read meanwhile."""
+        # While the model fails recall goes by words, and nothing but those is read: by the search.
+        closed = [] if self._failure else [one for one in scopes if not self.current.is_open(one)]
+        async with trio.open_nursery() as nursery:
+            for scope in closed:
+                nursery.start_soon(self._open_early, scope)
+            return await self.ask(query)
+
+    async def _open_early(self, scope: str) -> None:
+        try:
+            await self.current.open(scope)
+        except StoreError as error:
+            log.info("a scope could not be read early: %s", error)  # the search that follows says it
+
     async def _ingest(self) -> None:
         """Embeds every text without a vector, oldest first; stops quietly when the model fails."""
         try:
+            await self._warm()
             await self.current.encoder.prepare()  # somebody may be about to speak
             if not self._resting_s and await self._embed_pending():
                 self._take_over()
@@ -176,6 +212,7 @@ class Background:
         """Returns whether every passage has a vector now."""
         report = _Report(self._notify)
         while True:
+            await self._warm()
             await self.current.encoder.prepare()  # somebody may be about to speak
             pending, last_id = await self._database.read(
                 vector_rows.list_pending,
@@ -185,6 +222,10 @@ class Background:
                 tokens=makes_tokens(self._embedder),
             )
             if not pending:
+                # Else every reply would look through all passages again. Where several engines write, an id may
+                # become visible after higher ones.
+                if not self._database.shared:
+                    self._embedded_to = last_id
                 report.end()
                 return True
             if not await self._embed(pending):
@@ -291,7 +332,21 @@ class ModelRecall:
         self.indexes = Indexes(database, model_id, dimension, index_dir, say)
         finder = Finder(database, self.indexes, keywords, model_id, dimension)
         self.searcher = Searcher(finder, clock, tuning)
+        self._keywords = keywords
         self.encoder = QueryEncoder(embedder, tuning)
+
+    def is_open(self, scope: str) -> bool:
+        """Returns whether a question finds both indexes of a scope in memory."""
+        return self.indexes.is_open(scope) and self._keywords.is_open(scope)
+
+    async def open(self, scope: str) -> None:
+        """Reads both indexes of a scope side by side: files in one thread, rows in another; raises ``StoreError``."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.indexes.open, scope)
+                nursery.start_soon(self._keywords.index, scope)
+        except* StoreError as group:
+            raise group.exceptions[0] from None
 
 
 def makes_tokens(embedder: Embedder) -> bool:

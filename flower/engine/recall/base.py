@@ -217,11 +217,21 @@ class Library(Protocol):
     def expect(self, context: str) -> None:
         """Gets ready for a line that follows upon ``context``, while nobody waits."""
 
+    def warm(self, scopes: Iterable[str]) -> None:
+        """Reads the indexes of large scopes while nobody waits: lines will be asked about them."""
+
     def embed_soon(self) -> None:
         """Gives memories their vectors now instead of when nobody plays."""
 
 
 # --- scopes
+
+
+def scopes_of(query: Query) -> tuple[str, ...]:
+    """Returns the scopes a query is asked in: lore first, the memories of the story last."""
+    scopes = (query.lore_scope, *query.cast_scopes, query.memory_scope)
+    return tuple(scope for scope in scopes if scope)
+
 
 CAST_PREFIX = "lore:cast/"  # no world's: their ids have no slash
 

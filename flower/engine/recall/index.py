@@ -57,6 +57,13 @@ class Indexes:
         self._locks: WeakValueDictionary[str, trio.Lock] = WeakValueDictionary()
         self._cannot_build: set[str] = set()
 
+    async def open(self, scope: str) -> None:
+        """Reads the index of a scope, if it is not open; raises ``StoreError``."""
+        await self._index(scope)
+
+    def is_open(self, scope: str) -> bool:
+        return scope in self._open
+
     async def search(self, scope: str, vector: Vectors, count: int) -> Hits:
         """Returns the nearest rows of a scope; raises ``StoreError``."""
         index = await self._index(scope)
@@ -181,10 +188,20 @@ class Indexes:
             await self._add(index, missing[start : start + limits.VECTORS_PAGE])
 
     async def _marks(self, scope: str) -> Marks:
+        """Returns the marks of the rows of a scope, which is locked: what changes meanwhile is carried over then."""
+        import numpy as np
+
         from flower.engine.recall.hnsw import Marks
 
-        ids, marks = await self._database.read(vector_rows.marks_of, self._model_id, scope)
-        return Marks(ids, marks)
+        pages, after, size = [], 0, limits.MARKS_PAGE
+        while size == limits.MARKS_PAGE:
+            page = await self._database.read(
+                vector_rows.page_of_marks, self._model_id, scope, after=after, limit=limits.MARKS_PAGE
+            )
+            pages.append(page)
+            size = len(page[0])
+            after = int(page[0][-1]) if size else after
+        return Marks(*(np.concatenate(column) for column in zip(*pages, strict=True)))
 
     async def _add(self, index: ScopeIndex, ids: Iterable[int]) -> None:
         rows = await self._database.read(vector_rows.vectors_of, self._model_id, ids, self._dimension)

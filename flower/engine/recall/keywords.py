@@ -41,6 +41,9 @@ class Keywords:
             del self._open[next(iter(self._open))]
         return index
 
+    def is_open(self, scope: str) -> bool:
+        return scope in self._open
+
     @asynccontextmanager
     async def changing(self, scopes: Iterable[str]) -> AsyncIterator[None]:
         """Closes the indexes of scopes if the block, which changes rows and calls ``changed``, ends badly."""

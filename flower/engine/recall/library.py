@@ -21,7 +21,7 @@ import trio
 
 from flower import limits
 from flower.engine.recall.background import Background, Notify
-from flower.engine.recall.base import Considered, Embedder, Hit, Query, Ranked
+from flower.engine.recall.base import Considered, Embedder, Hit, Query, Ranked, scopes_of
 from flower.engine.recall.chunking import chunk
 from flower.engine.recall.keywords import Keywords
 from flower.engine.recall.native_check import NoNumpyError, load_numpy
@@ -311,7 +311,12 @@ class PassageLibrary:
         except NoNumpyError as error:
             self._background.fail(error)
             return Considered()
-        return await self._background.current.searcher.recall(query, await self._background.ask(query))
+        questions = await self._background.ask_in(scopes_of(query), query)
+        return await self._background.current.searcher.recall(query, questions)
+
+    def warm(self, scopes: Iterable[str]) -> None:
+        """Reads the indexes of large scopes while nobody waits: lines will be asked about them."""
+        self._background.warm(scopes)
 
     def expect(self, context: str) -> None:
         """Gets ready for a line that follows upon ``context``, while nobody waits."""

@@ -18,7 +18,7 @@ import trio
 from msgspec import structs
 
 from flower.engine.prompt.scripted import scripted_page
-from flower.engine.recall.base import memory_scope
+from flower.engine.recall.base import lore_scope, memory_scope
 from flower.engine.sessions import rights, snapshot
 from flower.engine.sessions.create import WorldLore
 from flower.engine.sessions.own_libraries import OwnLibraries
@@ -105,6 +105,7 @@ class OpenStories:
             await self._resume(client, session)
         if role is not StoryRole.OWNER:
             await self._look_again(client, session)
+        self._runtime.services.library.warm([lore_scope(session.world_id), memory_scope(session.id)])
         try:
             await self._lore.sync(session.world_id)
         except StoreError as error:  # a full disk keeps nobody from reading

@@ -284,6 +284,12 @@ def list_passages(
     return tuple(_passage(row) for row in rows)
 
 
+def has_more_than(db: Connection, scope: str, count: int) -> bool:
+    """Returns whether a scope has more than so many passages."""
+    row = db.execute("SELECT 1 FROM passages WHERE scope = ? LIMIT 1 OFFSET ?", (scope, count))
+    return row.fetchone() is not None
+
+
 def list_pinned(db: Connection, scope: str) -> tuple[Passage, ...]:
     """Returns the pinned passages of a scope, newest first."""
     rows = db.execute(

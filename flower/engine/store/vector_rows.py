@@ -60,14 +60,17 @@ def _lacks(tokens: bool) -> str:
 def list_pending(
     db: Connection, model_id: str, *, limit: int, after: int = 0, tokens: bool = False
 ) -> tuple[tuple[Pending, ...], int]:
-    """Returns texts without a vector, oldest first, and the id to go on after (0: no more)."""
+    """Returns texts without a vector, oldest first, and the id to go on after: all up to it were looked at."""
+    newest = db.execute(
+        "SELECT id FROM passages WHERE id > ? ORDER BY id DESC LIMIT 1", (after,)
+    ).fetchone()
     rows = db.execute(
         f"SELECT id, hash, title, text FROM passages p WHERE id > ? AND {_lacks(tokens)}"
         " ORDER BY id LIMIT ?",
         (after, *[model_id] * (1 + tokens), limit),
     ).fetchall()
     texts = {digest: Pending(digest, embedded_text(title, text)) for _, digest, title, text in rows}
-    return tuple(texts.values()), rows[-1][0] if rows else 0
+    return tuple(texts.values()), rows[-1][0] if rows else newest[0] if newest else after
 
 
 def store_vectors(
@@ -145,14 +148,16 @@ def page_of_vectors(
     return _vector_rows(rows.fetchall(), dimension)
 
 
-def marks_of(db: Connection, model_id: str, scope: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Returns ids and marks of every passage of a scope that has a vector, in the order of ids."""
+def page_of_marks(
+    db: Connection, model_id: str, scope: str, *, after: int, limit: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Returns ids and marks of the next ``limit`` passages of a scope that have a vector, in the order of ids."""
     import numpy as np
 
     rows = db.execute(
         "SELECT p.id, p.hash FROM passages p JOIN vectors v ON v.hash = p.hash AND v.model_id = ?"
-        " WHERE p.scope = ? ORDER BY p.id",
-        (model_id, scope),
+        " WHERE p.scope = ? AND p.id > ? ORDER BY p.id LIMIT ?",
+        (model_id, scope, after, limit),
     ).fetchall()
     return np.array([row[0] for row in rows], np.int64), _marks_of_hashes([row[1] for row in rows])
 

@@ -20,6 +20,7 @@ from flower.engine.recall.hnsw import Marks
 from flower.engine.recall.query import context_of, split_parts
 from flower.engine.recall.query_encoder import VectorCache
 from flower.engine.recall.scope_index import ScopeIndex
+from flower.engine.recall.tokenizers import PieceTable
 from flower.errors import EmbedError
 from tests.engine.recall.test_vectors import ids_of, make_vectors, open_index
 
@@ -63,7 +64,7 @@ def test_a_model_that_is_nowhere_is_named_with_its_places(tmp_path: Path) -> Non
 
 def test_a_token_tells_when_it_has_a_letter_or_a_digit() -> None:
     words = {"[CLS]": 0, "[unused1]": 1, "##s": 2, "7": 3, "!": 4, "...": 5, "é": 6}
-    tokenizer = SimpleNamespace(vocabulary=words)
+    tokenizer = SimpleNamespace(vocabulary=PieceTable(words))
     tells = minilm._tells(tokenizer)  # type: ignore[arg-type] # asked for its vocabulary alone
     assert tells.tolist() == [False, False, True, True, False, False, True]
 

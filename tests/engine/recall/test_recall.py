@@ -20,10 +20,11 @@ from flower.engine.recall.base import Embedder, Query
 from flower.engine.recall.library import PassageLibrary
 from flower.engine.recall.query import context_of
 from flower.engine.recall.query_encoder import VectorCache
+from flower.engine.store import term_rows, vector_rows
 from flower.engine.store.connection import Store
 from flower.engine.store.exchanges import memory_of, memory_text, memory_title
 from flower.engine.store.transactions import Inline
-from flower.errors import EmbedError
+from flower.errors import EmbedError, StoreError
 from flower.protocol.messages import Progress
 from tests.fakes import HashEmbedder, without_vectors
 from tests.stores import opened
@@ -632,3 +633,73 @@ async def test_where_and_when_a_memory_was_is_found_by_words_alone(
 )
 def test_a_memory_is_told_with_the_names_of_who_spoke(title: str, text: str, told: str) -> None:
     assert memory_text(title, text) == told
+
+
+# --- scopes that are read before anybody asks -------------------------------------------------------
+
+
+async def test_a_large_scope_is_read_before_its_first_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Real clock: files are read in a thread. A small one is left to its first question, if there ever is one."""
+    monkeypatch.setattr(limits, "WARM_PASSAGES", 2)
+    async with open_brain(tmp_path, HashEmbedder()) as brain:
+        await brain.library.sync_source(VAEL, "world", "Vael", LORE)
+        await brain.library.remember(STORY, 1, "", "Tomas hid the brass key below the third step.")
+        await brain.settle()
+    async with open_brain(tmp_path, HashEmbedder()) as brain:
+        current = brain.library._background.current
+        brain.library.warm([STORY, VAEL, "", VAEL])
+        with trio.fail_after(20):
+            while not current.is_open(VAEL):
+                await trio.sleep(0.01)
+        assert (current.is_open(VAEL), current.is_open(STORY)) == (True, False)
+        assert any("sharkskin" in text for text in await brain.texts("Who wears sharkskin?"))
+        assert current.is_open(STORY)
+        assert not brain.lines
+
+
+async def test_a_scope_that_cannot_be_read_early_is_said_by_the_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it was read beside the model or by the search: one plain error, and the next question works."""
+    async with open_brain(tmp_path, HashEmbedder()) as brain:
+        await brain.library.sync_source(VAEL, "world", "Vael", LORE)
+        await brain.settle()
+
+        def full(*_: object, **__: object) -> None:
+            raise StoreError("the disk is gone")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(term_rows, "page_of_terms", full)
+            patch.setattr(vector_rows, "page_of_marks", full)
+            with pytest.raises(StoreError, match="the disk is gone"):
+                await brain.texts("Who wears sharkskin?")
+        assert any("sharkskin" in text for text in await brain.texts("Who wears sharkskin?"))
+
+
+async def test_passages_that_have_their_vectors_are_looked_through_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Not with every line that is expected: of 100,000 that took 0.4 s, for which the next prompt waited."""
+    looks: list[int] = []
+    list_pending = vector_rows.list_pending
+
+    def noted(*args: object, after: int, **more: object) -> object:
+        looks.append(after)
+        return list_pending(*args, after=after, **more)  # type: ignore[arg-type]
+
+    async with open_brain(tmp_path, HashEmbedder()) as brain:
+        await brain.library.sync_source(VAEL, "world", "Vael", LORE)
+        await brain.settle()
+        newest = max(p.id for p in await brain.library.list(VAEL))
+    monkeypatch.setattr(vector_rows, "list_pending", noted)
+    async with open_brain(tmp_path, HashEmbedder()) as brain:
+        for line in ("The bell rings.", "The tide turns."):
+            await trio.testing.wait_all_tasks_blocked()
+            brain.library.expect(line)
+        await trio.testing.wait_all_tasks_blocked()
+        assert looks == [0, newest, newest]
+        await brain.library.sync_source(VAEL, "more", "", "Another paragraph.")
+        await brain.settle()
+        assert not await without_vectors(brain.library)

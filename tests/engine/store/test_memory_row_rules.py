@@ -144,6 +144,7 @@ def test_a_text_is_pending_for_each_model_until_it_has_what_is_asked_for(db: Con
     store(db, "m", "b", tokens=True)
     assert [vector_rows.count_pending(db, "m", tokens=tokens) for tokens in (False, True)] == [1, 2]
     assert vector_rows.count_pending(db, "other") == 3
+    assert vector_rows.list_pending(db, "none", limit=9, after=5) == ((), 5)
     pending, after = vector_rows.list_pending(db, "m", limit=9, tokens=True)
     assert [one.text for one in pending] == ["Bell\na", "Bell\nc"]
     (first,), after = vector_rows.list_pending(db, "other", limit=1)
@@ -151,7 +152,7 @@ def test_a_text_is_pending_for_each_model_until_it_has_what_is_asked_for(db: Con
     assert [one.text for one in vector_rows.list_pending(db, "other", limit=1, after=after)[0]] == [
         "Bell\nb"
     ]
-    assert vector_rows.list_pending(db, "other", limit=9, after=99) == ((), 0)
+    assert vector_rows.list_pending(db, "other", limit=9, after=99) == ((), 99)
     assert vector_rows.count_pending(db, "other", after=after) == 3  # another row of a comes later
 
 
@@ -167,7 +168,7 @@ def test_vectors_are_of_one_model_and_one_scope_in_the_order_of_ids(db: Connecti
     assert page.vectors.tolist() == np.eye(4)[[1, 0]].tolist()
     assert vector_rows.page_of_vectors(db, "m", WORLD, 4, after=0, limit=1).ids.tolist() == ids[1:2]
     assert vector_rows.page_of_vectors(db, "m", WORLD, 4, after=ids[1], limit=9).ids.tolist() == ids[2:]
-    found, marks = vector_rows.marks_of(db, "m", WORLD)
+    found, marks = vector_rows.page_of_marks(db, "m", WORLD, after=0, limit=9)
     assert (found.tolist(), marks.tolist()) == (ids[1:], page.marks.tolist())
     assert sorted(vector_rows.vectors_of(db, "m", [*ids, other], 4).ids.tolist()) == [*ids[1:], other]
     assert vector_rows.tokens_of(db, "m", ids) == {ids[1]: b"b", ids[2]: b"c"}

@@ -180,9 +180,9 @@ def test_vectors_come_back_as_stored(db: Connection) -> None:
     rest = vector_rows.page_of_vectors(db, MODEL, VAEL, DIMENSION, after=int(page.ids[-1]), limit=30)
     found = np.concatenate([page.vectors, rest.vectors])
     assert np.abs(found - vectors).max() < 5e-4
-    ids, marks = vector_rows.marks_of(db, MODEL, VAEL)
-    assert ids.tolist() == [*page.ids.tolist(), *rest.ids.tolist()]
-    assert marks.tolist() == [*page.marks.tolist(), *rest.marks.tolist()]
+    for rows, after in ((page, 0), (rest, int(page.ids[-1]))):
+        ids, marks = vector_rows.page_of_marks(db, MODEL, VAEL, after=after, limit=30)
+        assert (ids.tolist(), marks.tolist()) == (rows.ids.tolist(), rows.marks.tolist())
 
 
 def test_a_vector_for_text_deleted_meanwhile_is_left_out(db: Connection) -> None:
