@@ -174,11 +174,12 @@ def complete(
     if not is_line(line) or len(line) > limits.FILTER_CHARS:
         return ()
     commands = offered(replica)
-    typed = split(line, commands)
-    if typed and (line != typed[0].name or not typed[0].argument or typed[0].optional):
-        if typed[0].argument == PATHS:
-            return _path_arguments(line.removeprefix(typed[0].name).lstrip(), typed[0], paths)
-        return _arguments(*typed, replica, themes)
+    if (match := split(line, commands)) is not None:
+        command, argument = match
+        if line != command.name or not command.argument or command.optional:
+            if command.argument == PATHS:
+                return _path_arguments(line.removeprefix(command.name).lstrip(), command, paths)
+            return _arguments(command, argument, replica, themes)
     ranked = rank(line, commands, lambda command: command.name, recent)
     return tuple(
         Candidate(
