@@ -184,9 +184,8 @@ class Plain:
                     return f"* {USAGE}\n"
                 self.reader.detail = level
                 return f"* From now on {DETAIL[level]}.\n"
-        if (
-            len(words) == 1 and words[0][1:].isalpha()
-        ):  # a slip of the keys, which is no part of a story
+        # A slip of the keys, which is no part of a story.
+        if len(words) == 1 and words[0][1:].isalpha():
             word = clean(words[0])
             return f"* There is no {word}; there are :prev, :next, :who and :detail, and /help.\n"
         return ""

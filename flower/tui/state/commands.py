@@ -62,9 +62,8 @@ PATHS = "paths"  # the argument is a path on the disk of the machine the screen 
 ON_MESSAGES = ("message", "message_text")  # arguments that choosing a message gives
 OF_A_MODEL = frozenset({"/character draft", "/character keep"})  # nothing to offer without one
 _BRACKETED = re.compile(r"\[[^\[\]]*\]")
-PLUMBING = frozenset(
-    {"/sync", "/history", "/form save", "/library", "/portrait", "/typing"}
-)  # spoken by the client, of no use to people
+# Sent by the client, of no use to people.
+PLUMBING = frozenset({"/sync", "/history", "/form save", "/library", "/portrait", "/typing"})
 
 
 class Candidate(NamedTuple):

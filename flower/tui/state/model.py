@@ -209,9 +209,7 @@ class Model(NamedTuple):
     replica: Replica = Replica()
     link: LinkState = LinkState()
     meter: Meter = Meter()
-    progress_from: tuple[float, int] | None = (
-        None  # when the present progress was first seen, and where
-    )
+    progress_from: tuple[float, int] | None = None  # when progress was first seen, and where it was
     pending_command: str = ""  # whose answer the player waits for, having typed nothing since
     hits: tuple[messages.FoundMessage, ...] = ()  # of the last search in all stories
     # the story
