@@ -63,21 +63,11 @@ if TYPE_CHECKING:
 
 Ts = TypeVarTuple("Ts")
 
-SIGNALS = (
-    signal.SIGWINCH,
-    signal.SIGTERM,
-    signal.SIGHUP,
-    signal.SIGINT,
-    signal.SIGQUIT,
-    signal.SIGTSTP,
-    signal.SIGCONT,
-)
+# What ends the client, and whether it says so to the engine before.
 LEAVING = {
-    signal.SIGTERM: True,
-    signal.SIGINT: True,
-    signal.SIGQUIT: True,
-    signal.SIGHUP: False,
-}  # whether to say that one leaves
+    signal.SIGTERM: True, signal.SIGINT: True, signal.SIGQUIT: True, signal.SIGHUP: False,
+}  # fmt: skip
+SIGNALS = (signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT, *LEAVING)
 
 
 class App:

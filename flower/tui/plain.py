@@ -2,8 +2,8 @@
 
 Lines in, lines out: what you type goes to the engine as in the full screen, replies come sentence by
 sentence after "Narrator:", news after "*", errors after "!". No cursor movement, no colours, no boxes. What is
-read out is ``reading``'s. The
-replica is the one of the full screen, so lines that the engine has not confirmed are sent again.
+read out is ``reading``'s. The replica is the one of the full screen, so lines that the engine has not
+confirmed are sent again.
 """
 
 from __future__ import annotations
@@ -46,9 +46,8 @@ HELP = (
     "Type what you do, or a command such as /help. /list worlds shows what can be chosen (also "
     f"characters, models, rules, sessions); {USAGE} /quit leaves."
 )
-SILENT = frozenset(
-    {"/history", "/portrait", "/sync", "/tree", "/typing"}
-)  # for screens: no words come back
+# For screens: no words come back.
+SILENT = frozenset({"/history", "/portrait", "/sync", "/tree", "/typing"})
 ANSWER_S = 120.0
 ANSWERS = (protocol.SystemUpdate, protocol.ErrorEvent, protocol.ChatMessage)
 
@@ -185,9 +184,8 @@ class Plain:
                     return f"* {USAGE}\n"
                 self.reader.detail = level
                 return f"* From now on {DETAIL[level]}.\n"
-        if (
-            len(words) == 1 and words[0][1:].isalpha()
-        ):  # a slip of the keys, which is no part of a story
+        # A slip of the keys, which is no part of a story.
+        if len(words) == 1 and words[0][1:].isalpha():
             word = clean(words[0])
             return f"* There is no {word}; there are :prev, :next, :who and :detail, and /help.\n"
         return ""
@@ -244,43 +242,49 @@ def main(
 
     A sentence that ``advice`` gives is given first.
     """
-
     _never_fail_to_print()
-
-    async def converse() -> None:
-        with identity.claim(home_dir) as me:
-            client = Plain(me, engine_url, token, sys.stdout)
-            async with trio.open_nursery() as nursery:
-                client.nursery = nursery
-                nursery.start_soon(client.link.run)
-                await client.wait_for(lambda model: model.link.state == "online")
-                client.write(f"{HELP}\n")
-                if warning := advice():
-                    client.write(f"! {clean(warning)}\n")
-                if not client.model.replica.session_id:
-                    client.write(f"{NO_STORY}\n")
-                while line := await trio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True):
-                    if not sys.stdin.isatty():
-                        await client.wait_for(ready)
-                    answers = client.answers
-                    if not client.take(line.rstrip("\n")) or client.out is None:
-                        break
-                    if commands.is_line(line.rstrip("\n")) and not sys.stdin.isatty():
-                        # The next line of a script may need what this command does.
-                        await client.importing.wait()
-                        if not line.startswith(("/import", "/fetch")):
-                            with trio.move_on_after(limits.SEND_TIMEOUT_S):
-                                await client.wait_for_answer(answers)
-                else:
-                    await client.wait_for(ready)
-                await client.leave()
-                nursery.cancel_scope.cancel()
-
     try:
-        trio.run(converse)
+        trio.run(_converse, home_dir, engine_url, token, advice)
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+async def _converse(
+    home_dir: Path, engine_url: Callable[[], str], token: str | None, advice: Callable[[], str]
+) -> None:
+    with identity.claim(home_dir) as me:
+        client = Plain(me, engine_url, token, sys.stdout)
+        async with trio.open_nursery() as nursery:
+            client.nursery = nursery
+            nursery.start_soon(client.link.run)
+            await client.wait_for(lambda model: model.link.state == "online")
+            client.write(f"{HELP}\n")
+            if warning := advice():
+                client.write(f"! {clean(warning)}\n")
+            if not client.model.replica.session_id:
+                client.write(f"{NO_STORY}\n")
+            await _take_lines(client)
+            await client.leave()
+            nursery.cancel_scope.cancel()
+
+
+async def _take_lines(client: Plain) -> None:
+    """Does what the lines of standard input say, up to one that leaves or the last one."""
+    while line := await trio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True):
+        line = line.rstrip("\n")
+        if client.piped:
+            await client.wait_for(ready)
+        answers = client.answers
+        if not client.take(line) or client.out is None:
+            return
+        if client.piped and commands.is_line(line):
+            # The next line of a script may need what this command does.
+            await client.importing.wait()
+            if not line.startswith(("/import", "/fetch")):
+                with trio.move_on_after(limits.SEND_TIMEOUT_S):
+                    await client.wait_for_answer(answers)
+    await client.wait_for(ready)
 
 
 def say(
@@ -365,9 +369,8 @@ async def _order(client: Plain, line: str) -> int:
     for _ in range(3):  # what a command changes may bring the whole state too, before its answer
         await client.catch_up()
     if client.answers == answers and line.split(maxsplit=1)[0] not in SILENT:
-        with trio.move_on_after(
-            ANSWER_S
-        ):  # it is carried out beside the connection's lines, maybe by a model
+        # It is carried out beside the connection's lines, maybe by a model.
+        with trio.move_on_after(ANSWER_S):
             await client.wait_for_answer(answers)
     await client.wait_for(ready_or_lost)
     gone = client.model.link.state == "lost"

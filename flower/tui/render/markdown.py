@@ -26,9 +26,7 @@ Line = list[Span]
 
 _FENCE = re.compile(r" {0,3}(`{3,}+|~{3,}+)([^`\n]*+)\Z")
 _HEADING = re.compile(r" {0,3}#{1,6}[ \t]++")
-_OPEN_PARAGRAPHS = (
-    4  # emphasis goes over so many at most: a stray star must not take the rest of a story
-)
+_OPEN_PARAGRAPHS = 4  # that emphasis goes over at most: a stray star must not take the rest of a story
 _RULE = re.compile(r" {0,3}(?:(?:\* *){3,}|(?:- *){3,}|(?:_ *){3,}|(?:= *){3,}|(?:~ *){3,})\Z")
 _ITEM = re.compile(r"( *)([-*+•]|\d{1,3}[.)])[ \t]+(?=\S)")
 _QUOTE = re.compile(r" {0,3}((?:> ?)+)")
@@ -105,6 +103,7 @@ class _Memo:
         spans = inline.parse(text, style, palette, opened) if grown is None else grown
         now = wrapped("".join(part for part, _ in spans), columns, self.wrapped)
         same = 0
+        # Words that were added change the last line and what follows, never a line before: those stay the same objects.
         if grown is not None and self.wrapped is not None and self.wrapped.columns == columns:
             same = max(0, len(self.lines) - 1)
         self.lines = self.lines[:same] + _cut_spans(spans, now.offsets[same:])
@@ -214,6 +213,8 @@ class Streaming:
             return _code_line(line, self._columns, self._palette)
         if not line.strip():
             return self._lay_open() if self._open else []
+        # What the growing line is, is not sure before its end. So a copy of the block takes it as if it had ended, and
+        # is dropped; the blank line in ``_done`` is there for the closed blocks, of which only "are there any" counts.
         trial = Streaming(self._columns, self._palette, self._memo)
         trial._open = list(self._open)
         trial._gap = self._gap

@@ -62,11 +62,7 @@ def _in_theme(model: Model, name: str) -> Model:
         return model
     glyphs, settings = model.theme.glyphs, model.settings
     theme = load_theme(
-        name,
-        settings.styles,
-        utf8=glyphs != ASCII,
-        console=glyphs == CONSOLE,
-        own=settings.own_themes,
+        name, settings.styles, utf8=glyphs != ASCII, console=glyphs == CONSOLE, own=settings.own_themes
     )
     return model._replace(theme=theme, pane=StoryPane(theme))
 

@@ -62,9 +62,8 @@ PATHS = "paths"  # the argument is a path on the disk of the machine the screen 
 ON_MESSAGES = ("message", "message_text")  # arguments that choosing a message gives
 OF_A_MODEL = frozenset({"/character draft", "/character keep"})  # nothing to offer without one
 _BRACKETED = re.compile(r"\[[^\[\]]*\]")
-PLUMBING = frozenset(
-    {"/sync", "/history", "/form save", "/library", "/portrait", "/typing"}
-)  # spoken by the client, of no use to people
+# Sent by the client, of no use to people.
+PLUMBING = frozenset({"/sync", "/history", "/form save", "/library", "/portrait", "/typing"})
 
 
 class Candidate(NamedTuple):
@@ -174,11 +173,12 @@ def complete(
     if not is_line(line) or len(line) > limits.FILTER_CHARS:
         return ()
     commands = offered(replica)
-    typed = split(line, commands)
-    if typed and (line != typed[0].name or not typed[0].argument or typed[0].optional):
-        if typed[0].argument == PATHS:
-            return _path_arguments(line.removeprefix(typed[0].name).lstrip(), typed[0], paths)
-        return _arguments(*typed, replica, themes)
+    if (match := split(line, commands)) is not None:
+        command, argument = match
+        if line != command.name or not command.argument or command.optional:
+            if command.argument == PATHS:
+                return _path_arguments(line.removeprefix(command.name).lstrip(), command, paths)
+            return _arguments(command, argument, replica, themes)
     ranked = rank(line, commands, lambda command: command.name, recent)
     return tuple(
         Candidate(

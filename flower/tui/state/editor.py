@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from flower import limits
 from flower.tui.render import text as columns_of
-from flower.tui.state.motions import borders, floor, snap, soft_rows, word_left, word_right
+from flower.tui.state.editor_motions import borders, floor, snap, soft_rows, word_left, word_right
 from flower.tui.term.inputs import Key
 
 

@@ -13,7 +13,7 @@ import flower
 from flower import limits
 from flower.protocol import messages
 from flower.protocol.messages import UNSET
-from flower.tui.state import open_form, popup_items, popups, status_line, story_events, transcript
+from flower.tui.state import form_dialog, popup_items, popups, status_line, story_events, transcript
 from flower.tui.state.effects import ReadSettings
 from flower.tui.state.model import Meter, Model, Notice, Picture, Popup, Replica, Scroll, TurnState
 from flower.tui.state.status_line import Result, notify
@@ -67,11 +67,11 @@ def _apply_words(model: Model, event: messages.SystemUpdate, content: str, comma
     if content:
         model = model._replace(pending_command="")
     if content.startswith("✓"):
-        model = open_form.saved(model, value_or(event.metadata.request, ""))
+        model = form_dialog.saved(model, value_or(event.metadata.request, ""))
     if event.metadata.listing is not UNSET:
         return popup_items.page_arrived(model, event.metadata.listing), ()
     if event.metadata.form is not UNSET:
-        return open_form.came(model, event.metadata.form), ()
+        return form_dialog.came(model, event.metadata.form), ()
     if event.metadata.portrait is not UNSET:
         return _pictured(model, event.metadata.portrait), ()
     if event.metadata.draft is not UNSET:

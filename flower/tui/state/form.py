@@ -23,7 +23,7 @@ from flower import limits
 from flower.settings import validators
 from flower.tui.render.text import cut, width
 from flower.tui.state.editor import Editor
-from flower.tui.state.motions import soft_rows
+from flower.tui.state.editor_motions import soft_rows
 from flower.tui.term.inputs import Key
 
 TYPED = frozenset({"line", "id", "words", "whole", "number", "secret"})  # in their own row

@@ -1,6 +1,6 @@
 """Keys, by what is open: a popup, a form, the tree, the search line, chosen messages or the input line.
 
-Those of the first three are in modules of their own: ``popup_keys``, ``open_form``, ``tree_keys``.
+Those of the first three are in modules of their own: ``popup_keys``, ``form_dialog``, ``tree_keys``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from flower.tui.state import (
     checklist,
     client_commands,
     commands,
-    open_form,
+    form_dialog,
     popup_keys,
     sending,
     status_line,
@@ -44,7 +44,7 @@ def press(model: Model, key: Key) -> Result:
             return press(model._replace(popup=None), key)
         return popup_keys.press(model, key, action)
     if model.form is not None:
-        return open_form.press(model, key, action)
+        return form_dialog.press(model, key, action)
     if model.tree is not None:
         return tree_keys.press(model, key, action)
     if action == "quick_reply":

@@ -195,58 +195,61 @@ class Model(NamedTuple):
     pane: StoryPane
     bindings: Bindings
     settings: Settings = Settings()
+    own_settings: tuple[messages.SettingOption, ...] = ()  # of the screen: ``tui.`` in its home
+    own_problems: tuple[str, ...] = ()  # what is wrong with them
+    read_problems: tuple[str, ...] = ()  # what the user has looked at
+    client: str = ""  # stable id of this client
+    nonce: str = ""  # random per process; makes request ids unique
+    requests: int = 0
+    # time, as of the last tick
+    now: float = 0.0
+    wall: float = 0.0
+    clock: str = ""
+    # the engine
     replica: Replica = Replica()
     link: LinkState = LinkState()
+    meter: Meter = Meter()
+    progress_from: tuple[float, int] | None = None  # when progress was first seen, and where it was
+    pending_command: str = ""  # whose answer the player waits for, having typed nothing since
+    hits: tuple[messages.FoundMessage, ...] = ()  # of the last search in all stories
+    # the story
     story: Transcript = Transcript()
     turn: TurnState = TurnState()
-    meter: Meter = Meter()
-    notice: Notice = Notice()
-    held: str = ""  # bad news that wait until the engine has greeted, or its greeting would hide them
-    progress_from: tuple[float, int] | None = (
-        None  # when the present progress was first seen, and where
-    )
+    scroll: Scroll = Scroll()
+    search: Search = Search()
+    goal: int = 0  # the message that has to come into view, once it is here
+    selected: int | None = None  # key of the chosen message while choosing messages
+    unfolded: bool = False  # show the models' thinking
+    unconfirmed: tuple[Draft, ...] = ()
     recalled: tuple[messages.RecallItem, ...] = ()
-    hits: tuple[messages.FoundMessage, ...] = ()  # what the last search in all stories found
     suggestions: tuple[str, ...] = ()  # lines to say next; a digit takes one until something was said
+    step: int = -1  # chosen row of the checklist; -1: the first open one
+    # pictures of who speaks
     pictures: str = ""  # how they are shown: "", blocks, kitty, sixel
     picture_asked: str = ""  # whose picture was asked for last
     picture: Picture | None = None
-    goal: int = 0  # the message that has to come into view, once it is here
+    # the input line
     input: Editor = Editor()
     rest: str = ""  # of a text too long for one line: comes into the input when that was sent
     menu: int = -1  # chosen entry of the completion menu; -1: none
     menu_closed: bool = False  # Escape closed the menu for this line
-    typing_sent_at: float = -60.0  # when a table was last sent that a line is typed
-    typed_path: str = ""  # of which ``paths`` are wanted, and what is known of them
+    typed_path: str = ""  # of which ``paths`` are to be listed, and those that were
     paths: tuple[str, ...] = ()
-    own_settings: tuple[messages.SettingOption, ...] = ()  # of the screen: ``tui.`` in its home
-    own_problems: tuple[str, ...] = ()  # what is wrong with them
-    read_problems: tuple[str, ...] = ()  # what the user has looked at
+    recent: tuple[str, ...] = ()  # commands, newest first
+    chord: str = ""  # first key of a two-key binding
+    typing_sent_at: float = -60.0  # when a table was last sent that a line is typed
+    focused: bool = True
+    # over the story
     popup: Popup | None = None
     waiting: Popup | None = None  # what came while the player was writing: a key shows it
     shelf: ListedLibrary | None = None  # the library's list in the open popup
     filtered_at: float = 0.0  # when its filter was typed at, in monotonic seconds
-    pending_command: str = (
-        ""  # the command whose answer the player waits for, having typed nothing since
-    )
     tree: Tree | None = None
     form: TypedForm | None = None
-    scroll: Scroll = Scroll()
-    status_rows: int = 1  # rows of the status line in the last frame
-    search: Search = Search()
-    selected: int | None = None  # key of the chosen message while choosing messages
-    unfolded: bool = False  # show the models' thinking
-    step: int = -1  # chosen row of the checklist; -1: the first open one
-    unconfirmed: tuple[Draft, ...] = ()
-    recent: tuple[str, ...] = ()  # commands, newest first
-    chord: str = ""  # first key of a two-key binding
-    focused: bool = True
-    now: float = 0.0  # as of the last tick, like the next two
-    wall: float = 0.0
-    clock: str = ""
-    client: str = ""  # stable id of this client
-    nonce: str = ""  # random per process; makes request ids unique
-    requests: int = 0
+    # the status line
+    notice: Notice = Notice()
+    held: str = ""  # bad news that wait until the engine has greeted, or its greeting would hide them
+    status_rows: int = 1  # rows of it in the last frame
 
 
 # --- inputs -------------------------------------------------------------------------------------

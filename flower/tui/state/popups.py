@@ -33,12 +33,8 @@ TITLES = {
     "text": "From the engine",
     "found": "Found",
 }
-FOR_COMMANDS = (
-    "worlds",
-    "characters",
-    "rules",
-    "books",
-)  # lists that a command asks with, its ``subject``
+# Lists that a command asks with, its ``subject``.
+FOR_COMMANDS = ("worlds", "characters", "rules", "books")
 FAVOURITES = {
     "characters": "/character favourite", "worlds": "/world favourite", "books": "/lorebook favourite",
 }  # fmt: skip

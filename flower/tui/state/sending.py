@@ -100,10 +100,9 @@ def _submit_command(model: Model, line: str) -> Result:
     if len(begun) == 1:
         return take(model, begun[0])
     # Several commands could be meant, or none begins so: what is run has to be seen first.
-    marked = model._replace(menu=candidates.index((begun or candidates)[0]))
-    return notify(
-        marked, f"Enter takes {(begun or candidates)[0].label}; the arrows choose another."
-    ), ()
+    first = (begun or candidates)[0]
+    marked = model._replace(menu=candidates.index(first))
+    return notify(marked, f"Enter takes {first.label}; the arrows choose another."), ()
 
 
 def take(model: Model, candidate: commands.Candidate) -> Result:

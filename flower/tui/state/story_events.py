@@ -12,7 +12,7 @@ from flower.client.events import Send
 from flower.protocol import messages
 from flower.protocol.messages import UNSET
 from flower.tui.render.messages import MessageView
-from flower.tui.state import open_form, popups, status_line, transcript, viewport
+from flower.tui.state import form_dialog, popups, status_line, transcript, viewport
 from flower.tui.state.effects import Bell, Effect, SetTitle
 from flower.tui.state.model import Model, Notice, Popup, TurnState
 from flower.tui.state.status_line import Result, notify
@@ -231,7 +231,7 @@ def error(model: Model, event: messages.ErrorEvent) -> Result:
     """Applies an error: of a form, of a line that was sent, or of what was just typed."""
     command, request = model.pending_command, value_or(event.metadata.request, "")
     wrong = dict(value_or(event.metadata.problems, {}))
-    if (of_form := open_form.refused(model, request, event.content, wrong)) is not None:
+    if (of_form := form_dialog.refused(model, request, event.content, wrong)) is not None:
         return of_form, ()
     model = notify(model._replace(pending_command=""), event.content, "bad")
     refused = next((draft for draft in model.unconfirmed if draft.request == request), None)

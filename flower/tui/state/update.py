@@ -3,13 +3,13 @@
 The map of what happens, for every kind of ``model.Input``:
 
 =============  ================================================================================================
-a key          ``keyboard`` looks what is open: a popup (``popup_keys``), a form (``open_form``), the tree
+a key          ``keyboard`` looks what is open: a popup (``popup_keys``), a form (``form_dialog``), the tree
                (``tree_keys``), a search or chosen messages (``viewport``), else the input line (``editor``).
                Keys that are bound (``bindings``) name an action (``actions``); Enter is ``sending``, which tells
                a prompt, a command of the engine and one of our own (``client_commands``) apart. ``commands``
                knows them all and completes them.
 a paste        into what is open, as a key; the wheel of the mouse moves it
-an event       ``tree_state`` takes outlines, ``events`` the state, lists, forms (``open_form``) and words (into
+an event       ``tree_state`` takes outlines, ``events`` the state, lists, forms (``form_dialog``) and words (into
                ``status_line`` or ``popups``), ``story_events`` the story: into the ``transcript``
 the link       waiting lines are pending until ``story_events.history`` sends them again
 a tick         here: numbers, news that have been read, the place in the story (``viewport``), what is asked of the
@@ -18,8 +18,7 @@ the app        here: another size, settings, texts from $EDITOR, what was looked
 =============  ================================================================================================
 
 All of these return the next model, and ``effects`` that ``app`` carries out; the view draws the model and nothing else.
-What keeps its own state in the model: ``editor`` (over ``motions``), ``transcript``, ``popups`` (over ``popup_items``),
-``form``, ``tree_state``, ``viewport``, ``checklist``. A new input is a value in ``model`` and a case here.
+A new input is a value in ``model`` and a case here.
 """
 
 from __future__ import annotations
@@ -34,8 +33,8 @@ from flower.tui.state import (
     actions,
     commands,
     events,
+    form_dialog,
     keyboard,
-    open_form,
     popup_items,
     popups,
     sending,
@@ -255,7 +254,7 @@ def _paste(model: Model, paste: Paste) -> Model:
         return popups.filtered(model, model.popup.filter + first)
     model = model._replace(popup=None)
     if model.form is not None:
-        return open_form.pasted(model, text)
+        return form_dialog.pasted(model, text)
     if model.tree is not None and model.tree.asking:
         return tree_keys.written(model, model.tree.typed + first)
     if model.search.typing:
@@ -276,7 +275,7 @@ def _paste(model: Model, paste: Paste) -> Model:
 
 def _edited(model: Model, edited: Edited) -> Model:
     if model.form is not None:
-        return _kept_whole(open_form.edited(model, edited.text), edited)
+        return _kept_whole(form_dialog.edited(model, edited.text), edited)
     return _kept_whole(sending.with_line(model._replace(rest=""), edited.text), edited)
 
 
@@ -293,7 +292,7 @@ def _mouse(model: Model, mouse: Mouse) -> Result:
     if model.popup is not None:
         return popups.moved(model, -1 if up else 1, around=False), ()
     if model.form is not None:
-        return open_form.press(model, Key("up" if up else "down"), None)
+        return form_dialog.press(model, Key("up" if up else "down"), None)
     if model.tree is not None:
         return tree_keys.moved(model, -WHEEL_ROWS if up else WHEEL_ROWS), ()
     return actions.scroll_by(model, -WHEEL_ROWS if up else WHEEL_ROWS)
@@ -314,7 +313,7 @@ def _link_changed(model: Model, change: LinkChanged) -> Model:
     )
     story = model.story._replace(messages=messages, loading=False)
     model = model._replace(story=story, turn=TurnState(), pending_command="")
-    return open_form.unanswered(tree_state.unanswered(model))
+    return form_dialog.unanswered(tree_state.unanswered(model))
 
 
 def _configured(model: Model, event: Configured) -> Model:

@@ -259,9 +259,8 @@ def find(prev: Rows, following: Frame, pane: Pane, caps: Capabilities) -> Shift 
         for shift in _variants(top, bottom, pane, rows[0].width, by, caps):
             if not _applies(shift, prev, rows):
                 continue
-            after = moved(
-                prev, shift, PLAIN
-            )  # what the terminal would show: is less left to draw then?
+            # What the terminal would show after the scroll: is less left to draw then?
+            after = moved(prev, shift, PLAIN)
             overhead = _MARGINS_BYTES if shift.right - shift.left < rows[0].width else _SCROLL_BYTES
             cost = overhead + _cost(after, rows, top, bottom)
             if cost < cheapest:
@@ -273,9 +272,7 @@ def _shifts(old: Rows, new: Rows) -> list[int]:
     """Returns the most frequent distances by which rows seem to have moved up, best first."""
     places: dict[Row, list[int]] = {}
     for index, row in enumerate(old):
-        if (
-            not row.text.isspace()
-        ):  # blank rows are alike wherever they are: they say nothing about a shift
+        if not row.text.isspace():  # blank rows are alike everywhere: they say nothing about a shift
             places.setdefault(row, []).append(index)
     votes: Counter[int] = Counter()
     for index, row in enumerate(new):

@@ -32,9 +32,8 @@ KITTY_ANSWER = "Gi=71;OK"
 REMOVED = b"\x1b_Ga=d,d=I,i=70,q=2\x1b\\"  # placements and what they show
 PICTURE_BYTES = 64 * 1024  # on the way to the terminal, once
 _CHUNK = 4096
-ERASED_OR_MOVED = re.compile(
-    rb"\x1b\[\d*+(?:[JLMST]|;?+\d*+r)|\x1bM"
-)  # lines scroll, are put in or erased
+# Lines scroll, are put in or erased.
+ERASED_OR_MOVED = re.compile(rb"\x1b\[\d*+(?:[JLMST]|;?+\d*+r)|\x1bM")
 
 Where = tuple[int, int, int, int]  # cells from 0: x, y, columns, rows
 Pixels = tuple[int, int, bytes]  # width, height, rows of red, green and blue from the top

@@ -92,12 +92,7 @@ def _shifted(pen: Pen, y: int, old: Row, new: Row, columns: list[int]) -> Row | 
 
 
 def _changed(
-    old: Row,
-    new: Row,
-    before: list[Style],
-    after: list[Style],
-    caps: Capabilities,
-    start: int = 0,
+    old: Row, new: Row, before: list[Style], after: list[Style], caps: Capabilities, start: int = 0
 ) -> list[int]:
     """Returns the columns that do not look the same, and those an unsure glyph may spill over.
 

@@ -13,8 +13,8 @@ from flower.tui.render.text import clean, fit, width
 from flower.tui.render.theme import Theme
 from flower.tui.state import form as forms
 from flower.tui.state.form import BOXED, PICKED, SWITCH, TypedField, TypedForm
+from flower.tui.state.form_dialog import EDGES, FormRoom, room_of
 from flower.tui.state.model import Model
-from flower.tui.state.open_form import EDGES, FormRoom, room_of
 from flower.tui.view.popups import Box, edge, first_rows, sides
 
 LABEL_MOST = 24

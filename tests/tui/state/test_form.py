@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower.tui.state import bindings, open_form
+from flower.tui.state import bindings, form_dialog
 from flower.tui.state import form as forms
 from flower.tui.state.effects import OpenEditor
 from flower.tui.state.form import FormOutcome, TypedField, TypedForm
+from flower.tui.state.form_dialog import opened
 from flower.tui.state.model import Edited, Model
-from flower.tui.state.open_form import opened
 from flower.tui.state.status_line import Result
 from flower.tui.term.inputs import Key, Mouse, Paste
 from tests.tui_world import Face
@@ -247,7 +247,7 @@ def test_saving_goes_to_whoever_opened_the_form(monkeypatch: pytest.MonkeyPatch)
     def save(model: Model, saved: TypedForm) -> Result:
         return model._replace(form=saved._replace(saving=True)), ()
 
-    monkeypatch.setitem(open_form.SAVES, "test", save)
+    monkeypatch.setitem(form_dialog.SAVES, "test", save)
     face = shown(80, 24)
     face.put(Key("down"), Key("x", "x"), Key("ctrl+s"))
     assert face.model.form is not None
