@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from flower.engine.assets.kinds import Character
 from flower.engine.assets.shelves import owned, owner_of
-from flower.engine.assets.yaml_files import FOLDERS, Asset
+from flower.engine.assets.yaml_files import Asset
 from flower.engine.commands import edited_rows, editing
 from flower.engine.commands.editing import ASSETS, CALLED, Subject
 from flower.engine.commands.lookup import closest
@@ -143,7 +143,7 @@ async def copy_asset(kind: str, engine: Engine, client: Client, argument: str) -
         except validators.WrongValueError as wrong:
             raise CommandError(f"The copy needs an id of its own: {wrong}.") from None
         new_id = owned(identity, client.visitor.id)
-        if new_id in _assets(kind, engine, client):
+        if new_id in editing.assets_of(kind, engine, client):
             raise CommandError(f"There is a {CALLED.get(kind, kind)} {identity!r} already.")
         await editing.store(engine, client, empty, replace(asset, id=identity))
     client.notify(f"✓ {identity} is a copy of {asset.id}.")
@@ -215,7 +215,7 @@ async def delete_asset(kind: str, engine: Engine, client: Client, argument: str)
         if aside is not None:
             back = (
                 " The one that it took the place of is back."
-                if asset.id in _assets(kind, engine, client)
+                if asset.id in editing.assets_of(kind, engine, client)
                 else ""
             )
             client.notify(f"✓ {asset.name} is deleted; the text is in {aside}.{back}")
@@ -277,13 +277,8 @@ async def check_room(engine: Engine, client: Client) -> None:
         await engine.allowances.check_library(client.visitor.id, client.visitor.name)
 
 
-def _assets(kind: str, engine: Engine, client: Client) -> Mapping[str, Asset]:
-    assets: Mapping[str, Asset] = getattr(engine.assets_for(client), FOLDERS[ASSETS[kind][0]])
-    return assets
-
-
 def _asset(kind: str, engine: Engine, client: Client, asset_id: str) -> Asset:
-    assets, called = _assets(kind, engine, client), CALLED.get(kind, kind)
+    assets, called = editing.assets_of(kind, engine, client), CALLED.get(kind, kind)
     asset = assets.get(asset_id.lower()) if asset_id else None
     if asset is None:
         raise CommandError(

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from flower.engine.assets.kinds import Character
 from flower.engine.assets.shelves import plain
 from flower.engine.commands import table
+from flower.engine.commands.edited_rows import personas_with_room
 from flower.engine.commands.lookup import closest, current_of, named, story_of
 from flower.engine.commands.steering import steer
 from flower.engine.game import steering
@@ -24,7 +25,6 @@ from flower.protocol.messages import State
 
 SHOWN_CHARS = 70
 OFF = ("off", "none")
-MOST = 1000  # personas of one home
 CAST = 12  # characters on one stage: each persona is in every prompt
 
 
@@ -99,8 +99,7 @@ async def save(engine: Engine, client: Client, argument: str) -> None:
     now = (await engine.services.database.read(states.steering, client.session.id)).persona
     if not now.name:
         raise CommandError("A persona needs a name first: /persona Ines|A surveyor, dry and exact.")
-    if len(await engine.services.database.read(personas.listed, client.visitor.id)) >= MOST:
-        raise CommandError(f"There are {MOST} personas, the most one home holds; delete some.")
+    await personas_with_room(engine, client.visitor.id)
     await engine.services.database.write(
         personas.put,
         now.name,
@@ -133,8 +132,7 @@ async def begin_as(engine: Engine, client: Client, new: Persona) -> None:
     if not new.text and await engine.services.database.read(personas.find, new.name, owner) is not None:
         await default(engine, client, new.name)
         return
-    if len(await engine.services.database.read(personas.listed, owner)) >= MOST:
-        raise CommandError(f"There are {MOST} personas, the most one home holds; delete some.")
+    await personas_with_room(engine, owner)
 
     def keep(db: Connection) -> None:
         personas.make_default(db, personas.put(db, new.name, "", new.text, now, owner=owner), owner)

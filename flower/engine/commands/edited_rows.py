@@ -86,11 +86,9 @@ async def _write_persona(engine: Engine, user: int, before: StoredPersona, new: 
             personas.change, new.id, new.name, new.title, new.description, engine.now()
         )
     else:
-        listed = await database.read(personas.listed, user)
+        listed = await personas_with_room(engine, user)
         same = [one for one in listed if (one.name, one.title) == (new.name, new.title)]
         free = not same or same[0].description == new.description
-        if len(listed) >= PERSONAS_MOST:
-            raise CommandError(f"There are {PERSONAS_MOST} personas, the most one home holds.")
         if free:
             await database.write(
                 personas.put,
@@ -108,6 +106,14 @@ async def _write_persona(engine: Engine, user: int, before: StoredPersona, new: 
         now = Persona(new.name, new.description[:NOTE_CHARS])
         await database.write(states.change_persona, was, now, user)
     return f"✓ {new.name} is saved: /persona use {new.name}."
+
+
+async def personas_with_room(engine: Engine, user: int) -> list[StoredPersona]:
+    """Returns the personas of a user. Raises ``CommandError`` when one more has no room."""
+    listed = await engine.services.database.read(personas.listed, user)
+    if len(listed) >= PERSONAS_MOST:
+        raise CommandError(f"There are {PERSONAS_MOST} personas, the most one home holds; delete some.")
+    return listed
 
 
 async def _write_book(engine: Engine, client: Client, words: list[str], new: Book) -> str:

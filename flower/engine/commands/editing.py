@@ -79,6 +79,12 @@ def named(thing: Struct) -> str:
     return "it"
 
 
+def assets_of(kind: str, engine: Engine, client: Client) -> Mapping[str, Asset]:
+    """Returns the characters, worlds or rules that a client may use, by their ids."""
+    assets: Mapping[str, Asset] = getattr(engine.assets_for(client), FOLDERS[ASSETS[kind][0]])
+    return assets
+
+
 async def subject_of(engine: Engine, client: Client, text: str) -> Subject:
     """Returns what a subject names. Raises ``CommandError`` when it is not there (any more)."""
     kind, _, rest = text.strip().partition(" ")
@@ -87,7 +93,7 @@ async def subject_of(engine: Engine, client: Client, text: str) -> Subject:
     fields = ASSETS[kind][1]
     if not rest:
         return new_asset(kind)
-    asset = getattr(engine.assets_for(client), FOLDERS[ASSETS[kind][0]]).get(rest)
+    asset = assets_of(kind, engine, client).get(rest)
     if asset is None:
         raise CommandError(f"There is no {CALLED.get(kind, kind)} {rest!r} any more.")
     client.check_own(owner_of(asset.id), f"/{kind} copy {rest} ID")
@@ -203,7 +209,7 @@ def _with_id(engine: Engine, client: Client, kind: str, new: A) -> A:
 
     What a user makes may be called like what is everybody's, if they say so; by itself it is not.
     """
-    assets, user = getattr(engine.assets_for(client), FOLDERS[ASSETS[kind][0]]), client.visitor.id
+    assets, user = assets_of(kind, engine, client), client.visitor.id
     if not new.name:
         raise FormError("A name is needed.", {"name": "A name is needed."})
     if not new.id:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from flower import limits
-from flower.engine.commands.lookup import closest, find_book, story_of
+from flower.engine.commands.lookup import closest, find_book, named, story_of
 from flower.engine.export import files as export_files
 from flower.engine.export import library_archive, library_files
 from flower.engine.export.library_files import BOOK_FORMATS, CARD_FORMATS, STORY_FORMATS, NamedFile
@@ -34,13 +34,8 @@ NAMES_SHOWN = 5  # of files that were written
 async def export_character(engine: Engine, client: Client, argument: str) -> None:
     """A card, the imported picture with it."""
     character_id, _, form = argument.partition(" ")
-    characters = engine.assets_for(client).characters
-    character_id = character_id.lower() or client.chosen.character_id
-    character = characters.get(character_id)
-    if character is None:
-        raise CommandError(
-            f"Which character? There is no {character_id!r}.{closest(character_id, list(characters))}"
-        )
+    character_id = character_id or client.chosen.character_id
+    character = named("character", character_id, engine.assets_for(client).characters)
     source = await engine.services.database.read(library_files.read_character, character)
     form = form.strip().lower() or CARD_FORMATS[0]
     file = await trio.to_thread.run_sync(library_files.card_file, source, form)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Literal
 
 from msgspec.structs import replace
 
@@ -148,25 +149,30 @@ async def _held(
 
 
 async def pin(engine: Engine, client: Client, argument: str) -> None:
-    stored = await _find(engine, client, argument or client.chosen.session_id, Need.OWNER)
-    async with _held(engine, client, "/session pin", stored) as here:
-        if not here:
-            return
-        await engine.services.database.write(stories.set_pinned, stored.id, not stored.pinned)
-    what = "No longer at the top" if stored.pinned else "At the top from now on"
-    engine.story_list.changed()
-    client.notify(f"✓ {what}: {stored.title or 'Untitled'}.")
+    await _switch(engine, client, argument, "pin")
 
 
 async def archive(engine: Engine, client: Client, argument: str) -> None:
+    await _switch(engine, client, argument, "archive")
+
+
+async def _switch(
+    engine: Engine, client: Client, argument: str, word: Literal["pin", "archive"]
+) -> None:
+    """Does what the word says to a story, or takes it back where it is so already."""
     stored = await _find(engine, client, argument or client.chosen.session_id, Need.OWNER)
-    async with _held(engine, client, "/session archive", stored) as here:
+    pins = word == "pin"
+    write, is_on = (
+        (stories.set_pinned, stored.pinned) if pins else (stories.set_archived, stored.archived)
+    )
+    async with _held(engine, client, f"/session {word}", stored) as here:
         if not here:
             return
-        await engine.services.database.write(stories.set_archived, stored.id, not stored.archived)
-    what = "Taken out of the archive" if stored.archived else "Put away; /session list still shows it"
+        await engine.services.database.write(write, stored.id, not is_on)
+    on = "At the top from now on" if pins else "Put away; /session list still shows it"
+    off = "No longer at the top" if pins else "Taken out of the archive"
     engine.story_list.changed()
-    client.notify(f"✓ {what}: {stored.title or 'Untitled'}.")
+    client.notify(f"✓ {off if is_on else on}: {stored.title or 'Untitled'}.")
 
 
 async def search(engine: Engine, client: Client, argument: str) -> None:

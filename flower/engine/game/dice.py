@@ -251,6 +251,7 @@ def _throw(term: Dice, chance: RandomSource, again: int) -> list[int]:
 def _sorted_out(term: Dice, faces: list[int]) -> tuple[Die, ...]:
     """Returns the dice in the order they fell, with those that do not count marked."""
     later = -1 if term.keep in ("kh", "dl") else 1  # of equal dice the earlier one counts
+    # By index, not by face: of two equal dice one may be dropped, and both stay where they fell.
     order = sorted(range(len(faces)), key=lambda i: (faces[i], later * i))
     counted = {
         "all": order,

@@ -148,9 +148,11 @@ class UpdateFilter:
         mark = _MARK.search(held)
         if mark is None:
             return self._let_go(_end(held, block=bool(self.block)) if last else _sure(held)), True
+        # What is before the first mark is story. The white space between waits: before a block it is nothing.
         before = len(held[: mark.start()].rstrip())
         if before:
             return self._let_go(before), False
+        # All that is here may yet become the head of a block; the next letters decide.
         if not last and _MAY_OPEN.fullmatch(held):
             return "", True
         named = _NAMED.match(held)
@@ -162,16 +164,18 @@ class UpdateFilter:
             return self._let_go(mark.end()), False
         close = _CLOSE.search(held, fence.end())
         body = held[fence.end() : close.start() if close else len(held)]
-        told_again = bool(named) and _is_told_again(body)
+        goes_on = bool(named) and _is_story_again(body)  # some models never close a block and tell on
         grows = close is None or close.end() == len(held)  # by one quote, maybe
-        if not last and grows and not told_again and len(held) <= BLOCK_CHARS:
+        if not last and grows and not goes_on and len(held) <= BLOCK_CHARS:
             return "", True
         end = close.end() if close else len(held)
-        if named and (close is None or told_again):
+        if named and (close is None or goes_on):
+            # Only its changes are the block's; without this the rest of the story would be lost with it.
             body = body[: _changes_end(body)]
             end = fence.end() + len(body)
             self.full = end == len(held) and not last
         elif not named:
+            # A fence without the word is a block only as the very end of a reply, which is certain at its end alone.
             if not _is_changes(body) or not _is_nothing(held[end:]) or (close is None and not last):
                 return self._let_go(end), False
             if not last:
@@ -201,7 +205,7 @@ def _is_nothing(text: str) -> bool:
     return len(text) <= SPACE_CHARS and not text.strip()
 
 
-def _is_told_again(body: str) -> bool:
+def _is_story_again(body: str) -> bool:
     """Returns whether the story goes on inside a block: a whole line that is no change, in a new paragraph."""
     begun = parted = False
     for line in body.splitlines(keepends=True):

@@ -90,7 +90,7 @@ class Gate:
 
         Returns False when nobody else of ours is answered: then it is not we who fill the server.
         """
-        others = self.active - 1
+        others = self.active - 1  # as many as are answered at this moment: the best guess at what fits
         if not ticket.admitted or others < 1:
             return False
         self.limit = others
@@ -98,7 +98,7 @@ class Gate:
         self._closed_until = max(self._closed_until, self._changed_at + after_s)
         ticket.admitted = False
         self.active -= 1
-        self._waiting.appendleft(ticket)
+        self._waiting.appendleft(ticket)  # it was here before those who wait already
         self._tell()
         return True
 

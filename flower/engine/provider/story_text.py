@@ -107,6 +107,8 @@ def find_mark(text: str, *, final: bool = False) -> Mark | None:
 
 def _match(text: str, start: int, *, final: bool) -> Mark | None:
     node, blanks, longest = _ROOT, 0, None
+    # One mark may be the beginning of another (<|start|> and <|start|>assistant), so a mark that is whole counts
+    # only once the text has left the tree, or has reached a leaf of it.
     for at in range(start, len(text)):
         character = text[at]
         if character.isspace() and at > start:
@@ -160,7 +162,7 @@ class StoryReader:
         if self.cut:
             return []
         if self._begun and not self._held and not self._inside and not may_begin_mark(text):
-            return self._piece(text)
+            return self._piece(text)  # nearly always: the short way, taken for every token
         return self._read(self._held + text, final=False)
 
     def end(self, *, complete: bool) -> list[StoryPart]:
@@ -248,7 +250,7 @@ class StoryReader:
             self._begun, self._lead = True, ""
             text = text.lstrip() if self._thought else text
         if not self._thought:
-            self._unsure.append(text)
+            self._unsure.append(text)  # a later end mark may say that all of it was thinking
         return [Text(text)]
 
 
@@ -320,7 +322,7 @@ class LineStop:
             quoted = self._quoted and text.lstrip().startswith(QUOTED)
             verdict = "mark" if quoted else self._verdict(text[start : start + self._longest])
             if (verdict is None or start == len(text)) and len(text) < _HELD_CHARS:
-                self._held = text
+                self._held = text  # not enough of the line is here to know what it is
                 return ""
             if verdict != "mark":
                 self._begun = True
@@ -333,7 +335,9 @@ class LineStop:
             start = _past(text, line, "\n\r" + _DRESS)
             verdict = self._verdict(text[start : start + self._longest])
             if (verdict is None or start == len(text)) and len(text) - line < _HELD_CHARS:
-                self._held = text[line:]
+                self._held = text[
+                    line:
+                ]  # with its line end, which is no part of a reply that is cut here
                 return text[:line]
             if verdict:
                 self.cut = text[start : start + self._longest + 80].partition("\n")[0]

@@ -10,7 +10,7 @@ import ssl
 import zlib
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -157,32 +157,30 @@ async def read_body(response: httpx.Response, max_bytes: int, origin: Origin) ->
     """Returns the whole body; raises ``ProviderError`` when it is longer or the connection breaks."""
     data = bytearray()
     try:
-        unpack = Unpacker(response.headers.get("content-encoding", ""))
-        async with aclosing(body_of(response)) as body:
-            while part := await body.read():
-                data += unpack.feed(part)
-                if len(data) > max_bytes:
-                    raise malformed(origin, "far too much data")
+        await _read_into(data, response, max_bytes + 1)
     except httpx.HTTPError as error:
         raise network_error(error, origin) from error
     except zlib.error as error:
         raise malformed(origin, "compressed data that is broken") from error
+    if len(data) > max_bytes:
+        raise malformed(origin, "far too much data")
     return bytes(data)
 
 
 async def read_some(response: httpx.Response) -> bytes:
     """Returns the beginning of an error's body, or what came before the connection broke."""
     data = bytearray()
-    try:
-        unpack = Unpacker(response.headers.get("content-encoding", ""))
-        async with aclosing(body_of(response)) as body:
-            while part := await body.read():
-                data += unpack.feed(part)
-                if len(data) >= limits.ERROR_BODY_BYTES:
-                    break
-    except (httpx.HTTPError, zlib.error):
-        return bytes(data)
+    with suppress(httpx.HTTPError, zlib.error):
+        await _read_into(data, response, limits.ERROR_BODY_BYTES)
     return bytes(data[: limits.ERROR_BODY_BYTES])
+
+
+async def _read_into(data: bytearray, response: httpx.Response, enough: int) -> None:
+    """Adds the unpacked body, to its end or until ``enough`` bytes are there; raises what httpx and zlib do."""
+    unpack = Unpacker(response.headers.get("content-encoding", ""))
+    async with aclosing(body_of(response)) as body:
+        while len(data) < enough and (part := await body.read()):
+            data += unpack.feed(part)
 
 
 # --- Packed bodies: nobody asked for them, some servers and proxies send them all the same.
