@@ -141,7 +141,7 @@ async def cut_and_mend(home: Path, smaller: float, *, telling: bool) -> tuple[fl
     """Cuts the line while a reply is told or nothing happens; returns when engine and face noticed."""
     within = NOTICED_S / smaller
     async with (
-        far_engine(home, 0.5 * min(smaller, 10), smaller) as ([line], running),
+        far_engine(home, 0.5 * smaller, smaller) as ([line], running),
         face_at(running, line) as face,
     ):
         await face.begin()

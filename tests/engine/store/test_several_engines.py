@@ -5,32 +5,35 @@ from __future__ import annotations
 import http.client
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import trio
 import trio.testing
 from trio_websocket import ConnectionClosed
 
-from tests import haproxy, postgres_cluster, stores
+from tests import haproxy, held_narrator, postgres_cluster, stores
 from tests.engine_process import (
     Process,
     Wire,
     begin_story,
     connected,
     engine,
+    kill,
     make_home,
     output,
+    start,
+    wait_announced,
     with_limits,
 )
+from tests.held_narrator import HeldNarrator
 from tests.postgres_cluster import Cluster
 
 pytestmark = postgres_cluster.needed
 
-CONFIG = "narrator:\n  seed: 7\n  words_per_s: 8\n"  # slow: it is killed in the middle
 SHORT = {"BEAT_S": 0.3, "LEASE_S": 1.5, "UNANSWERED_S": 1.5}
 
 
@@ -44,24 +47,37 @@ def rows(url: str) -> list[tuple[Any, ...]]:
     return stores.cluster().sql(f"SELECT role, {text}, status FROM flower.messages m ORDER BY id", name)
 
 
-@asynccontextmanager
-async def playing(home: Path, environ: Mapping[str, str]) -> AsyncIterator[Process]:
+def prepared(home: Path, config: str = held_narrator.CONFIG) -> Path:
     home.parent.mkdir(exist_ok=True)
-    make_home(home, CONFIG)
-    async with engine(home, environ=environ, program=with_limits(**SHORT)) as running:
-        yield running
+    make_home(home, config)
+    return home
+
+
+class Fleet(NamedTuple):
+    """Two engines on one database, with the same narrator."""
+
+    first: Process
+    second: Process
+    url: str
+    narrator: HeldNarrator
 
 
 @asynccontextmanager
-async def fleet(tmp_path: Path) -> AsyncIterator[tuple[Process, Process, str]]:
-    """Two engines and the URL of their database."""
+async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
     url = stores.new_url()
-    environ = {"FLOWER_STORE": url}
-    async with (
-        playing(tmp_path / "a" / "home", environ) as first,
-        playing(tmp_path / "b" / "home", environ) as second,
-    ):
-        yield first, second, url
+    async with held_narrator.held_narrator() as narrator:
+        environ = {**narrator.environ, "FLOWER_STORE": url}
+        pair = []
+        try:
+            for name in ("a", "b"):
+                home = prepared(tmp_path / name / "home")
+                pair.append(await start(home, environ=environ, program=with_limits(**SHORT)))
+            for running in pair:
+                await wait_announced(running)
+            yield Fleet(pair[0], pair[1], url, narrator)
+        finally:
+            for running in pair:
+                await kill(running)
 
 
 async def said_so_far(wire: Wire, words: int) -> str:
@@ -119,7 +135,7 @@ async def is_done_elsewhere(first: Process, second: Process, url: str) -> None:
 async def test_any_engine_takes_any_client_and_the_story_of_one_that_dies(tmp_path: Path) -> None:
     """A client of V1 notices nothing but the interrupted reply, and hears once that it has ended."""
     async with (
-        fleet(tmp_path) as (first, second, url),
+        fleet(tmp_path) as (first, second, url, narrator),
         connected(first, "/ws/rpc?client=one") as one,
         connected(second, "/ws/rpc?client=two") as two,
     ):
@@ -163,6 +179,7 @@ async def test_any_engine_takes_any_client_and_the_story_of_one_that_dies(tmp_pa
         assert line[1].endswith("I ring the bell and wait.")
         assert answer == ("assistant", reply["content"], "interrupted")
         assert (ends[0]["reason"], ends[0]["message"]) == ("interrupted", reply["message"])
+        narrator.goes_on.set()
         await two.say("I go on.")
         event = ""
         while event != "chat_message":
@@ -173,7 +190,7 @@ async def test_any_engine_takes_any_client_and_the_story_of_one_that_dies(tmp_pa
 
 async def test_a_paused_engine_changes_nothing_when_it_comes_back(tmp_path: Path) -> None:
     """Stopped in mid reply, taken over from, and continued: it notices and ends by itself."""
-    async with fleet(tmp_path) as (first, second, url):
+    async with fleet(tmp_path) as (first, second, url, narrator):
         async with connected(first, "/ws/rpc?client=one") as one:
             await begin_story(one)
             await one.say("I ring the bell and wait.")
@@ -189,6 +206,7 @@ async def test_a_paused_engine_changes_nothing_when_it_comes_back(tmp_path: Path
                     with trio.fail_after(15):
                         await first.process.wait()
                     assert rows(url) == before
+                    narrator.goes_on.set()
                     await back.say("I go on.")
                     assert await back.reply()
             finally:
@@ -198,7 +216,7 @@ async def test_a_paused_engine_changes_nothing_when_it_comes_back(tmp_path: Path
 
 
 async def test_an_engine_that_drains_ends_its_replies_and_hands_over(tmp_path: Path) -> None:
-    async with fleet(tmp_path) as (first, second, _):
+    async with fleet(tmp_path) as (first, second, _, narrator):
         async with (
             connected(first, "/ws/rpc?client=one") as one,
             connected(first, "/ws/rpc?client=idle&moved=1") as idle,
@@ -216,6 +234,9 @@ async def test_an_engine_that_drains_ends_its_replies_and_hands_over(tmp_path: P
             )
             assert (await trio.to_thread.run_sync(readiness, first, "?draining=404"))[0] == 404
             await one.say("And then I sleep.", request="r2")
+            while "queued" not in (await one.until("system_update"))[1]:
+                pass
+            narrator.goes_on.set()
             with trio.fail_after(60):
                 assert (await one.until("chat_end"))[1]["reason"] == "done"
                 assert await closing(one) == 1012
@@ -244,6 +265,9 @@ def test_the_documented_configuration_of_haproxy_is_right(tmp_path: Path) -> Non
 # --- a primary that dies --------------------------------------------------------------------------
 
 
+SLOW = "narrator:\n  seed: 7\n  words_per_s: 8\n"
+
+
 @pytest.mark.faults
 async def test_a_replica_that_is_promoted_goes_on(tmp_path: Path) -> None:
     """The primary is killed; the engine finds the replica by the hosts in its URL and goes on."""
@@ -263,7 +287,11 @@ async def test_a_replica_that_is_promoted_goes_on(tmp_path: Path) -> None:
             "&target_session_attrs=read-write"
         )
         async with (
-            playing(tmp_path / "a" / "home", {"FLOWER_STORE": url}) as running,
+            engine(
+                prepared(tmp_path / "a" / "home", SLOW),
+                environ={"FLOWER_STORE": url},
+                program=with_limits(**SHORT),
+            ) as running,
             connected(running) as wire,
         ):
             await begin_story(wire)
