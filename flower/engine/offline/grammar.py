@@ -117,23 +117,23 @@ def word_set(text: str) -> frozenset[str]:
 
 def sentences(text: str) -> list[str]:
     """Returns the sentences of running text, each with its end mark, none empty."""
-    found: list[str] = []
+    parts: list[str] = []
     start = 0
     for match in _SENTENCE_END.finditer(text):
         piece = text[start : match.end()].strip()
         if _ABBREVIATION.search(piece):
             continue
         if piece:
-            found.append(piece)
+            parts.append(piece)
         start = match.end()
     rest = text[start:].strip()
-    return [*found, rest] if rest else found
+    return [*parts, rest] if rest else parts
 
 
 def second_person(text: str) -> str:
     """Returns what the player said of themself as it is said to them: ``my knife`` -> ``your knife``."""
-    for pattern, said in _PERSONS:
-        text = pattern.sub(said, text)
+    for pattern, replacement in _PERSONS:
+        text = pattern.sub(replacement, text)
     return text
 
 

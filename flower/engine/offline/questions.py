@@ -170,8 +170,8 @@ def here(text: str) -> Here:
 
     The question may be one sentence of several: "What is this place? I have never been here."
     """
-    asked = [one for one in sentences_of(text) if one.endswith("?")] or [text]
-    return next((kind for one in asked for kind, pattern in _HERE if pattern.search(one)), "")
+    asking = [one for one in sentences_of(text) if one.endswith("?")] or [text]
+    return next((kind for one in asking for kind, pattern in _HERE if pattern.search(one)), "")
 
 
 def answers(question: str, sentence: str) -> tuple[bool, bool]:
@@ -210,14 +210,14 @@ def is_adverb(word: str) -> bool:
 
 def without_adverb(text: str) -> str:
     """Returns the line without the adverbs it begins with: "Quickly, I run" -> "I run"."""
-    while (found := _ADVERB.match(text)) and is_adverb(found.group(1)):
-        text = text[found.end() :]
+    while (match := _ADVERB.match(text)) and is_adverb(match.group(1)):
+        text = text[match.end() :]
     return text
 
 
 def tells_what_happens(text: str) -> bool:
     """Whether a line begins as a story does: "Luckily, nobody sees me"."""
-    found = _ADVERB.match(text)
-    if not found or not is_adverb(found.group(1)):
+    match = _ADVERB.match(text)
+    if not match or not is_adverb(match.group(1)):
         return False
-    return found.group(1).casefold() not in _OF_TALK
+    return match.group(1).casefold() not in _OF_TALK

@@ -87,42 +87,42 @@ def title(history: Sequence[ChatMessage]) -> str:
 def _talked_to(history: Sequence[ChatMessage]) -> str:
     """Returns who answered most of what the player said; who only remarks on things does not count."""
     counts: Counter[str] = Counter()
-    asked = False
+    talks = False
     for message in history:
         if message.role == "user":
-            asked = read(message.content).kind == "speech"
-        elif asked:
+            talks = read(message.content).kind == "speech"
+        elif talks:
             counts.update(met([message], None)[:1])
     return max(reversed(list(counts)), key=lambda name: counts[name]) if counts else ""
 
 
 def _disclosures(lines: Sequence[ParsedLine]) -> str:
     """Returns what the player told of themself, the first things first; "" for nothing."""
-    heard = [hear(line.text, line.speech) for line in lines]
+    sentiments = [hear(line.text, line.speech) for line in lines]
     echoes = [
         one.echo
-        for one in heard
+        for one in sentiments
         if one.disclosure in ("self", "loss", "confession", "name") and one.echo
     ]
-    name = next((one.name for one in heard if one.name), "")
+    name = next((one.name for one in sentiments if one.name), "")
     rest = (one for one in echoes if not _NAMES.match(one) and (not name or name not in one))
-    kept = list(dict.fromkeys(rest))[:DISCLOSURES]
+    sentences = list(dict.fromkeys(rest))[:DISCLOSURES]
     parts = [f"You are {name}."] if name else []
-    if kept:
-        parts.append(f"You have told that {' and that '.join(map(lower_first, kept))}.")
+    if sentences:
+        parts.append(f"You have told that {' and that '.join(map(lower_first, sentences))}.")
     return " ".join(parts)
 
 
 def _places(lines: Sequence[ParsedLine]) -> list[str]:
     """Returns where the player went, in order, the last few; nowhere twice in a row."""
-    found: list[str] = []
+    places: list[str] = []
     for line in lines:
         if line.kind in ("speech", "move", "rest", "search", "look", "risk", "trade"):
             named = _TO_NAMED.search(line.text) if _GOES.search(line.text) else None
             place = named["place"] if named else line.goal
-            if place and found[-1:] != [place]:
-                found.append(place)
-    return found[-PLACES:]
+            if place and places[-1:] != [place]:
+                places.append(place)
+    return places[-PLACES:]
 
 
 def _way(places: Sequence[str]) -> str:
@@ -137,17 +137,19 @@ def _listed(names: Sequence[str]) -> str:
 
 def met(history: Sequence[ChatMessage], lore: Lore | None) -> list[str]:
     """Returns the names of those who have spoken, in order of first word."""
-    found: dict[str, None] = {}
+    speakers: dict[str, None] = {}
     for message in history:
         if message.role == "assistant":
             for after, before in _MEETS.findall(message.content):
                 name = after or before
                 if len(name) > 2 and name not in _NOBODY:
-                    found[name] = None
-    known: dict[str, str] = {}
+                    speakers[name] = None
+    full_names: dict[str, str] = {}
     for name in lore.of_kind("person") if lore else ():
-        known |= {part: name.full for part in (*name.full.split(), name.short) if part[0].isupper()}
-    return list(dict.fromkeys(known.get(name, name) for name in found))[:PEOPLE]
+        full_names |= {
+            part: name.full for part in (*name.full.split(), name.short) if part[0].isupper()
+        }
+    return list(dict.fromkeys(full_names.get(name, name) for name in speakers))[:PEOPLE]
 
 
 _NOBODY = frozenset(
@@ -185,15 +187,15 @@ def _deed(line: ParsedLine) -> str:
     if line.kind in ("aside", "continue", "dice", "recall", "know", "oracle"):
         return ""
     text = line.text if line.act else ""
-    heard = hear(line.text, line.speech)
-    if heard.name or (heard.disclosure in ("self", "loss", "confession") and heard.echo):
+    sentiment = hear(line.text, line.speech)
+    if sentiment.name or (sentiment.disclosure in ("self", "loss", "confession") and sentiment.echo):
         return ""  # that is told apart
     if line.speech and not line.act:
         about = f" about {line.topic}" if line.topic else ""
-        said = line.speech.strip(" ,.")
+        words = line.speech.strip(" ,.")
         if line.speech_act == "ask":
             return f"You asked{about}." if about else ""
-        return upper_first(f'you said: "{stop(said)}"') if len(said.split()) <= DEED_WORDS else ""
+        return upper_first(f'you said: "{stop(words)}"') if len(words.split()) <= DEED_WORDS else ""
     if not text or len(text.split()) > DEED_WORDS or '"' in text:
         return ""
     if not re.match(r"(?i)(?:i|we)\b", text):
