@@ -28,7 +28,7 @@ from flower.engine.offline.tables import word_list
 from flower.engine.offline.voice import of_name
 
 _CROWD = re.compile(r"\b(?:faces|crowd|people|everyone|everybody|others|bystanders)\b", re.IGNORECASE)
-ABOUT_SCORE = 24  # for acts of no known kind: what is told must be about them
+ABOUT_SCORE = 24  # for acts of no known kind: what is said must be about them
 _WHAT_SENSE = re.compile(r"^(?:.*[.!] )?what (?:do|can) (?:i|we) (?:hear|smell)\b", re.IGNORECASE)
 _BODY = re.compile(
     r"\b(?:his|her|their) (?:\w+ )?(?:hands?|face|eyes?|feet|fingers|mouth|shoulders|arms?|boots|wrists?|neck|body)\b",

@@ -1,6 +1,6 @@
 """Answers outside the story: the rules, the sheet, how a thing is done; and plainly when nothing is known. Pure.
 
-What a question is about is told by its words, the narrowest meaning first. Lore answers only who or what
+What a question is about is seen by its words, the narrowest meaning first. Lore answers only who or what
 somebody or something is; a question about playing is never answered with a sentence of the world.
 """
 
@@ -178,7 +178,7 @@ def aside(context: Context) -> str:
     if _DESCRIBES.search(question) and (about := context.facts_of(context.place)):
         return context.say("aside_fact", context.fact_slots(about[0]))
     topic = next((name for name, pattern in _TOPICS if pattern.search(question)), "")
-    fact = None if topic or not _OF_THE_WORLD.search(question) else _known(context)
+    fact = None if topic or not _OF_THE_WORLD.search(question) else _fact_of_world(context)
     if fact is not None and not _PLAYING.search(question):
         return context.say("aside_fact", context.fact_slots(fact))
     if _TIME.search(question):
@@ -194,7 +194,7 @@ def aside(context: Context) -> str:
     return context.say("aside_wish" if _WISH.search(question) else "aside_nothing")
 
 
-def _known(context: Context) -> Fact | None:
+def _fact_of_world(context: Context) -> Fact | None:
     return (
         context.from_scene()
         or context.near(least=ASKED_SCORE)

@@ -26,7 +26,7 @@ from flower.engine.offline.voice import Speaker, of_character
 from flower.engine.provider.base import ChatMessage, Cue
 
 RECENT_REPLIES = 12  # facts of so many replies are not used again
-SKY_REPLIES = 8  # in which the same sky is not told again
+SKY_REPLIES = 8  # in which the same sky is not said again
 SKY_PERCENT = 50  # else a sound or a smell of the place says more
 EVADED_REPLIES = 3  # in which an answer was refused already: people are not walls
 SUGGESTIONS = ("suggest_talk", "suggest_go", "suggest_act")  # one of each: three different things
@@ -118,7 +118,7 @@ class Context(FactSearch):
         return self.pick.say(fitting, self.slots)
 
     def breath(self) -> str:
-        """Returns such a sentence if one was not told lately and this reply has none, else ""."""
+        """Returns such a sentence if one was not said lately and this reply has none, else ""."""
         fitting = [one for one in self.table("air") if not self._contradicts(one)]
         sentence = "" if self.aired else self.pick.say(self.pick.unused(fitting), self.slots)
         self.aired = self.aired or bool(sentence)
@@ -154,7 +154,7 @@ class Context(FactSearch):
         return len(self.pick.fresh(phrases, lately)) < len(phrases)
 
     def small(self) -> str:
-        """Returns something small that happens and can be taken up, told once in a story; "" when all were.
+        """Returns something small that happens and can be taken up, once in a story; "" when nothing is left.
 
         One in a reply is enough, and where the player opens their heart nothing comes between.
         """
@@ -237,8 +237,8 @@ class Context(FactSearch):
     @property
     def witnessed(self) -> list[ChatMessage]:
         """What was said while who speaks was there."""
-        unheard = self.cue.unheard
-        return [one for place, one in enumerate(self.history) if place not in unheard]
+        absent = self.cue.unheard
+        return [one for place, one in enumerate(self.history) if place not in absent]
 
     def memory(self) -> Recollection | None:
         """Returns the past sentence nearest to the line."""

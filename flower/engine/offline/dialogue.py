@@ -8,6 +8,7 @@ from flower.engine.offline.context import Context
 from flower.engine.offline.dialogue_answers import answer_question, fact_for
 from flower.engine.offline.fact_search import NEAR_SCORE
 from flower.engine.offline.facts import PEOPLE_TITLE
+from flower.engine.offline.grammar import word_set
 from flower.engine.offline.narration import in_phrase, in_their_words, own_words, remark
 from flower.engine.offline.people import Absent
 from flower.engine.offline.relevance import (
@@ -33,21 +34,7 @@ _WANTS_TO_KNOW = re.compile(
 _REPORTS = re.compile(
     r"(?:(?:says?|swears?|told|will|had|was|may)\b|has (?:not|asked|been|seen|told|found|noticed)\b)"
 )  # draws nobody's portrait
-_IN_KIND = frozenset(
-    {
-        "confession",
-        "affection",
-        "insult",
-        "praise",
-        "name",
-        "self",
-        "loss",
-        "plan",
-        "love",
-        "hate",
-        "comfort",
-    }
-)
+_IN_KIND = word_set("confession affection insult praise name self loss plan love hate comfort")
 
 
 def talk(context: Context) -> list[list[str]]:
@@ -148,7 +135,7 @@ def _meeting(context: Context, speaker: Speaker) -> str:
 
 
 def _portrait(context: Context, speaker: Speaker, full: str) -> str:
-    """Returns "Hanne Brask, Warden of Weights, ..." from the lore, "" when that was told in this story."""
+    """Returns "Hanne Brask, Warden of Weights, ..." from the lore, "" when the story has it already."""
     own = [fact for fact in context.lore.facts if fact.subject and fact.subject.short == speaker.name]
     if any(context.was_given(fact) for fact in own) or f"{speaker.name} " in "".join(
         context.replies[:1]
@@ -170,7 +157,7 @@ def _portrait(context: Context, speaker: Speaker, full: str) -> str:
 
 
 def _in_kind(context: Context, speaker: Speaker) -> list[str]:
-    """Returns an answer to what the player told of themself: it was heard, and by whom."""
+    """Returns an answer to what the player disclosed of themself, in kind."""
     sentiment = context.sentiment
     parts = []
     if sentiment.name:

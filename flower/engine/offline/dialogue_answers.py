@@ -123,7 +123,7 @@ def _by_form(context: Context, speaker: Speaker, text: str) -> tuple[str, ...]:
 
 
 def _of_my_past(context: Context, text: str) -> str:
-    """Returns what the player has told of themself, when the question is about that; else ""."""
+    """Returns what the player has disclosed of themself, when the question is about that; else ""."""
     memory = context.memory()
     own_past = about_me(sentences(text)[-1] if sentences(text) else text)
     if own_past and memory is not None and memory.own and memory.score >= 10:

@@ -119,7 +119,7 @@ class FactSearch(Knowledge):
         return sorted(numbered, key=lambda pair: pair[0] < least or NUMBER.search(pair[1].text) is None)
 
     def _rest_of(self, fact: Fact) -> Fact | None:
-        """Returns the second half of what was told of somebody, who is asked for once more."""
+        """Returns the second half of what was said of somebody, who is asked for once more."""
         core = core_of(fact.more)
         if self.pick.noted(core_of(fact.text)):
             return None

@@ -13,7 +13,7 @@ from functools import lru_cache
 from msgspec import Struct
 from msgspec.structs import replace
 
-from flower.engine.offline.grammar import sentences, stem, stems
+from flower.engine.offline.grammar import sentences, stem, stems, word_set
 from flower.engine.offline.names import Name, NameKind, all_stems, as_kind, find_names, mentioned
 from flower.engine.offline.tables import word_list
 from flower.engine.recall.secrets import secret_text, secret_title
@@ -152,53 +152,33 @@ _LIKE_WHAT = re.compile(
     re.IGNORECASE,
 )
 _GENDER = {"man": "he", "gentleman": "he", "boy": "he", "woman": "she", "lady": "she", "girl": "she"}
-_ANY_LOOKS = frozenset(
-    [
-        "young",
-        "tall",
-        "first",
-        "same",
-        "other",
-        "little",
-        "strange",
-        "nearest",
-        "next",
-        "last",
-        "poor",
-        "dead",
-        "whole",
-        "right",
-    ]
+_ANY_LOOKS = word_set(
+    "young tall first same other little strange nearest next last poor dead whole right"
 )
 
 
 def by_looks(lore: Lore, text: str) -> tuple[Name, ...]:
     """Returns whom the lore describes so: "the man with yellow gloves" wears yellow gloves."""
-    match = LOOKS.search(text)
-    seen = stems(match["seen"]) if match else frozenset()
-    if (
-        not match
-        and (described := _LIKE_WHAT.search(text))
-        and described["adj"].casefold() not in _ANY_LOOKS
-    ):
-        seen = stems(described["adj"])
-        return tuple(
-            dict.fromkeys(
-                fact.subject
-                for fact in lore.facts
-                if seen and not fact.secret and seen <= fact.words
-                and fact.subject is not None and fact.subject.kind == "person"
-                and fact.subject.they == _GENDER[described["who"].casefold()]
-            )
-        )[:1]  # fmt: skip
-    return tuple(
-        dict.fromkeys(
-            fact.subject
-            for fact in lore.facts
-            if len(seen) > 1 and not fact.secret and seen <= fact.words
-            and fact.subject is not None and fact.subject.kind == "person"
-        )
-    )[:1]  # fmt: skip
+    they = ""  # anybody
+    seen = frozenset[str]()
+    if match := LOOKS.search(text):
+        seen = stems(match["seen"])
+        if len(seen) < 2:  # one word of it is nobody's alone
+            return ()
+    elif (match := _LIKE_WHAT.search(text)) and match["adj"].casefold() not in _ANY_LOOKS:
+        seen, they = stems(match["adj"]), _GENDER[match["who"].casefold()]
+    if not seen:
+        return ()
+    people = (
+        fact.subject
+        for fact in lore.facts
+        if fact.subject is not None
+        and fact.subject.kind == "person"
+        and not fact.secret
+        and seen <= fact.words
+        and they in ("", fact.subject.they)
+    )
+    return tuple(one for one in (next(people, None),) if one is not None)
 
 
 def _without(names: Sequence[Name], text: str) -> str:

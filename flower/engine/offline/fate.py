@@ -1,6 +1,6 @@
 """Questions that chance answers: yes and no, dice, who is alive; the same whenever it is asked. Pure.
 
-A yes-or-no question is answered with the statement it asks about, if its subject can be told from its predicate
+A yes-or-no question is answered with the statement it asks about, if its subject can be parted from its predicate
 for certain. English does not mark where "the old door locked" parts, so the rest gets a bare yes or no.
 """
 
@@ -130,7 +130,7 @@ def _fate(context: Context) -> str:
     if not _is_lost(name):
         return context.say("fate_alive", slots)
     fact = next((fact for fact in context.facts_of(name.full) if fact.subject == name), None)
-    text = context.fact_slots(fact)["telling"] if fact and context.use(fact) else ""
+    text = context.with_more(fact) if fact and context.use(fact) else ""
     return f"{context.say('fate_unknown', slots)} {text}"
 
 
@@ -139,7 +139,7 @@ def _is_lost(name: Name) -> bool:
 
 
 def restate(question: str, positive: bool, names: Iterable[Name]) -> str:
-    """Returns ``The door is not locked.`` for ``Is the door locked?``, or "" when it cannot be told."""
+    """Returns ``The door is not locked.`` for ``Is the door locked?``, or "" when that cannot be seen."""
     last = re.split(r"(?<=[.!?])\s+", question.strip())[-1].rstrip("?! .")
     match = _QUESTION.match(last)
     if not match:

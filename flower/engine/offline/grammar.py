@@ -86,8 +86,8 @@ IRREGULAR = {
 }
 
 _PERSONS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE), said)
-    for pattern, said in (
+    (re.compile(pattern, re.IGNORECASE), replacement)
+    for pattern, replacement in (
         (r"\bi\s+am\b", "you are"),
         (r"\bi\s+was\b", "you were"),
         (r"\bam\s+i\b", "are you"),

@@ -176,7 +176,7 @@ _SAYS_THAT = re.compile(
 )
 
 
-# An act before the telling: what it says back would be the act.
+# An act before the disclosure: what it says back would be the act.
 _DOES_AND_TELLS = re.compile(
     r"^i [a-z]+ [^.,\"]{1,60}\band (?:tell|say|confess|admit|whisper|explain|mention)\b", re.IGNORECASE
 )

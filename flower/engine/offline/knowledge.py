@@ -107,7 +107,7 @@ class Knowledge:
         return Counter(word for fact in self.lore.facts for word in fact.words)
 
     def about(self, names: Sequence[Name]) -> Fact | None:
-        """Returns something openly known about one of the names that was not told lately, None for nothing."""
+        """Returns something openly known about one of the names that was not said lately, None for nothing."""
         candidates = (
             fact
             for fact in self.lore.facts
@@ -118,7 +118,7 @@ class Knowledge:
     def first_of(self, besides: str = "", *, repeats: bool = False) -> Fact | None:
         """Returns what the lore says of whoever or whatever the question names, None when it knows neither.
 
-        Chosen by the words of the question among what was not told lately; ``repeats``: else what was.
+        Chosen by the words of the question among what was not said lately; ``repeats``: else what was.
         """
         question = asked_part(self.line.speech or self.line.text)
         named = tuple(name for name in self.named if name.short != besides)
@@ -127,7 +127,7 @@ class Knowledge:
         query = content(stems(question) - measured(question), names)
         own = next((name for name in self.named if name.short == besides), None)
         hits = facts_of_names(self.lore.facts, query, names, self.word_counts, own)
-        if pointed and besides:  # whom "he" means is a guess: what is told must be about what was asked
+        if pointed and besides:  # whom "he" means is a guess: what is said must be about what was asked
             hits = [fact for fact in hits if any(kindred(word) & fact.words for word in query)]
         fresh = next((fact for fact in hits if self.use(fact)), None)
         return fresh or (hits[0] if hits and repeats else None)
@@ -214,14 +214,14 @@ class Knowledge:
         return self._some(lambda fact: fact.rank < SPARE_RANK)
 
     def rumour(self) -> Fact | None:
-        """Returns something people say that was not told lately, None when nobody says anything."""
+        """Returns something people say that is new, None when nobody says anything."""
         rumours = (
             one for one in self.lore.facts if "rumour" in one.section.casefold() and not one.secret
         )
         return next((fact for fact in rumours if self.use(fact)), None) or self.spare()
 
     def tale(self) -> Fact | None:
-        """Returns something that happened here once and was not told lately, else any fact; None for nothing."""
+        """Returns something that happened here once and was not said lately, else any fact; None for nothing."""
         once = [
             fact
             for fact in self.lore.facts
@@ -235,7 +235,7 @@ class Knowledge:
         return fact
 
     def at_hand(self) -> Fact | None:
-        """Returns a fact about the place that was not told yet, or None; who is there speaks for themself."""
+        """Returns a fact about the place that is new, or None; who is there speaks for themself."""
         here = [one for one in (*self.lore.named_in(self.place), *self.named) if one.kind != "person"]
         return self._some(lambda fact: fact.subject in here and not self.was_given(fact))
 
@@ -266,14 +266,19 @@ class Knowledge:
         return next((fact for fact in candidates if not self.pick.noted(core_of(fact.text))), None)
 
     def was_given(self, fact: Fact) -> bool:
-        """Whether a fact was told in this story, however long ago, as far as the story is seen."""
+        """Whether a fact was given in this story, however long ago, as far as the story is seen."""
         core, end = core_of(fact.text).casefold(), _end(fact.text)
         return any(core in reply.casefold() or end in reply.casefold() for reply in self.replies)
 
     def is_recent(self, fact: Fact) -> bool:
-        """Whether a fact was told in one of the last replies or in this one."""
+        """Whether a fact was given in one of the last replies or in this one."""
         core = core_of(fact.text)
         return core.casefold() in self.recent or _end(fact.text) in self.recent or self.pick.noted(core)
+
+    def with_more(self, fact: Fact) -> str:
+        """Returns a fact and the sentence that leans on it, unless that was said lately."""
+        more = fact.more if core_of(fact.more).casefold() not in self.recent else ""
+        return f"{fact.text} {more}".strip()
 
     def fact_slots(self, fact: Fact) -> dict[str, str]:
         """Returns the slots a fact fills; ``fact_lc`` only when it can stand behind "that"."""
@@ -285,13 +290,12 @@ class Knowledge:
             lowered = stop(fact.text)
         elif word.casefold() in word_list("stop_words") or word in ("No", "Two", "Three", "Nothing"):
             lowered = stop(lower_first(fact.text))
-        more = fact.more if core_of(fact.more).casefold() not in self.recent else ""
         return {
             "fact": fact.text,
             "fact_plain": quoted,
             "fact_said": spoken(fact.text, tagged=True)[1:],
             "fact_lc": lowered,
-            "telling": f"{fact.text} {more}".strip(),
+            "telling": self.with_more(fact),
         }
 
 

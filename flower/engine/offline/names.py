@@ -12,7 +12,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from flower.engine.offline.grammar import stem
+from flower.engine.offline.grammar import stem, word_set
 from flower.engine.offline.questions import is_adverb
 from flower.engine.offline.tables import word_list
 
@@ -39,22 +39,7 @@ _OPENING_VERBS = re.compile(
     r"^\s(?:says|wants|knows|sells|swears|carries|works for|belongs|lives|keeps|loves|hates|remembers|"
     r"is (?:\w+teen|\w+ty|small|tall|young|old|nine|ten|eleven|twelve)\b)"
 )
-_OF_A_REALM = frozenset(
-    {
-        "king",
-        "queen",
-        "crown",
-        "crowns",
-        "kingdom",
-        "ambassador",
-        "envoy",
-        "army",
-        "court",
-        "town",
-        "city",
-        "treaty",
-    }
-)
+_OF_A_REALM = word_set("king queen crown crowns kingdom ambassador envoy army court town city treaty")
 _PREDICATES = frozenset({"is", "as", "was", "be", "became"})
 _GONE = re.compile(
     r"^(?P<between>[^.;]{0,110}?)\b(?:vanished|disappeared|went missing|is missing|is dead|was found dead|"

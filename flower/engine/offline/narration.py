@@ -70,7 +70,7 @@ _FOR_THEM = re.compile(
 
 
 def tell(context: Context, fact: Fact | None) -> str:
-    """Returns a fact that belongs to the line, told by the narrator."""
+    """Returns a fact that belongs to the line, as the narrator says it."""
     return context.say("lore_near", context.fact_slots(fact)) if fact else ""
 
 
@@ -149,7 +149,7 @@ def the_place(context: Context, most: int = 2) -> str:
     texts: list[str] = []
     for fact in context.facts_of(context.place)[:most]:
         if context.use(fact):
-            texts.append(context.fact_slots(fact)["telling"] if not texts else fact.text)
+            texts.append(context.with_more(fact) if not texts else fact.text)
     return " ".join(texts) or site(context)
 
 

@@ -1,6 +1,6 @@
 """Finds out who is spoken to. Pure.
 
-A line rarely says so outright: the name may be called, told, asked, or left out because the talk is
+A line rarely says so outright: the name may be called, be asked, or left out because the talk is
 going on. Somebody dead or missing is talked about and does not answer, whatever they are called by. What
 is not found is somebody at hand, never nobody.
 """
@@ -112,7 +112,7 @@ class People:
     def addressed(self) -> Speaker | Absent:
         """Returns who is spoken to.
 
-        In this order: the one called by name, the one named where an addressee stands, the one whose trade
+        In this order: the one called by name, the one named where an addressee is, the one whose trade
         is named there, who was spoken to last, the companion, whoever is at hand.
         """
         text = self._line.text
@@ -168,7 +168,7 @@ class People:
         )
 
     def _unknown_by_name(self, outside: str) -> Speaker | Absent | None:
-        """Returns whom a line names where an addressee stands and the lore does not have."""
+        """Returns whom a line names where an addressee is and the lore does not have."""
         match = _TO_A_NAME.search(outside)
         if not match or not can_be_name(match.group(1)) or self._is_no_person(match.group(1)):
             return None
@@ -233,7 +233,7 @@ class People:
         return of_name(name)
 
     def _can_be_somebody(self, who: str) -> bool:
-        """Whether what stands where somebody would be spoken to is no place and no thing: "visit the infirmary"."""
+        """Whether what is where somebody would be spoken to is no place and no thing: "visit the infirmary"."""
         last = who.split()[-1].casefold()
         place = any(
             stem(last) in all_stems(name.full) for name in self._lore.names if name.kind == "place"
@@ -256,7 +256,7 @@ class People:
         return None
 
     def _named_as_addressee(self, text: str) -> Speaker | Absent | None:
-        """Returns who is named where an addressee stands; a name behind "about" is only a topic."""
+        """Returns who is named where an addressee is; a name behind "about" is only a topic."""
         names = [name for name in self._lore.named_in(text) if name.kind == "person"]
         for name in names:
             before = _before(name, text)
@@ -316,7 +316,7 @@ def _names_called(text: str) -> list[str]:
 
 
 def _is_presented(name: str, text: str) -> bool:
-    """Whether a name is told of somebody: "I have a sister, Wren." calls nobody."""
+    """Whether somebody is presented by their name: "I have a sister, Wren." calls nobody."""
     before = text[: text.find(name)].rstrip(", ").split()
     return len(before) >= 2 and before[-1].casefold() in KIN
 

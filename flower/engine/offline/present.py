@@ -1,4 +1,4 @@
-"""Answers to questions that what is at hand answers: what one carries, has found, was told, the weather. Pure."""
+"""Answers to questions that what is at hand answers: what one carries, has found, has heard, the weather. Pure."""
 
 from __future__ import annotations
 
@@ -95,11 +95,11 @@ def _now(context: Context, text: str) -> str:
     if _CARRIED.search(text):
         return _carried(context)
     if _FOUND.search(text):
-        return _found(context)
+        return _last_find(context)
     if (about := _SAID_ABOUT.search(text)) is not None:
-        return _said(context, about["who"], stems(about["topic"]))
+        return _words_of(context, about["who"], stems(about["topic"]))
     if (match := _SAID.search(text)) is not None:
-        return _said(context, match["who"])
+        return _words_of(context, match["who"])
     if (sky := _WEATHER.search(text)) is not None:
         return _sky(context, sky["sky"].casefold())
     if _TALK.search(text) and not re.search(r"\babout\b", text):
@@ -133,7 +133,7 @@ def _carried(context: Context) -> str:
     return context.say("carries", {"listed": listed, "listed_first": upper_first(listed)})
 
 
-def _found(context: Context) -> str:
+def _last_find(context: Context) -> str:
     for reply in reversed(context.replies[-_FINDS_LOOKED_AT:]):
         folded = reply.casefold()
         find = next((one for one in context.setting.finds if one.casefold() in folded), None)
@@ -142,7 +142,7 @@ def _found(context: Context) -> str:
     return context.say("found_nothing")
 
 
-def _said(context: Context, who: str, topic: frozenset[str] = frozenset()) -> str:
+def _words_of(context: Context, who: str, topic: frozenset[str] = frozenset()) -> str:
     """Returns the last words of somebody, about a topic if one is given; that they said none; "" for nobody."""
     if who.casefold() in ("he", "she"):
         name = meant_by(who, context.scene, context.lore) or next(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+from flower.engine.offline.grammar import word_set
 from flower.engine.offline.tables import word_list
 from flower.text import sentences_of
 
@@ -133,23 +134,11 @@ _PUTS = re.compile(
 _CALL = re.compile(r"^\s*[A-Z][\w'-]+(?: [A-Z][\w'-]+)?,\s+(?=\S)")
 _ADVERB = re.compile(r"^([A-Za-z]{3,}ly)\b,?\s+(?:and\s+)?(?=\S)")
 # These say how the words are meant rather than how something happens: the line is talk.
-_OF_TALK = frozenset(
-    {
-        "honestly",
-        "really",
-        "frankly",
-        "actually",
-        "obviously",
-        "certainly",
-        "definitely",
-        "probably",
-        "surely",
-    }
-)
+_OF_TALK = word_set("honestly really frankly actually obviously certainly definitely probably surely")
 
 
 def about_me(text: str) -> bool:
-    """Whether a question wants to know something that only the player can have told."""
+    """Whether a question wants to know something that only the player can have said."""
     asks = _ASKS.search(text)
     mine = asks is not None and _I.search(text, asks.end()) is not None
     return mine and not _ADVICE.search(text) and not here(text)

@@ -34,7 +34,7 @@ _PLAYER = frozenset({"player", "the player", "you", "user", "i", "me"})
 
 @cache
 def _act() -> re.Pattern[str]:
-    """Returns what finds the plain verbs of a line, which are told in the past later."""
+    """Returns what finds the plain verbs of a line, which are put into the past later."""
     verbs = "|".join(sorted(vocabulary().verbs, key=len, reverse=True))
     return re.compile(rf"((?:\bI |^|\band |\bthen )(?:[a-z]+ly )?)({verbs})\b(?![-'])")
 

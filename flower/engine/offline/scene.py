@@ -1,7 +1,7 @@
-"""Where the story stands, as the player's own lines and the replies to them have left it.
+"""The state of the story, as the player's own lines and the replies to them have left it.
 
 Pure. Replays what can still be seen of the story: the place, who is at hand there, who is being spoken
-to, what the player has told of themself, and how fights have ended. Nothing is stored: what a branch of
+to, what the player has disclosed of themself, and how fights have ended. Nothing is stored: what a branch of
 the story does not hold has not happened there.
 """
 
@@ -26,7 +26,7 @@ from flower.engine.provider.base import ChatMessage
 
 COMPANY = 4  # people at hand: more cannot be kept apart
 MEANT = 6  # people a "him" or "her" may mean
-DISCLOSURES_KEPT = 12  # things the player told of themself that are kept in mind
+DISCLOSURES_KEPT = 12  # things the player disclosed of themself that are kept in mind
 _SPEAKS = re.compile(
     r"\" (?:[a-z]+s) (the [a-z]+(?: [a-z]+)?|[A-Z][\w'-]+(?: [A-Z][\w'-]+)?)(?=[.,\s])|"
     r"\" (the [a-z]+(?: [a-z]+)?|[A-Z][\w'-]+(?: [A-Z][\w'-]+)?) [a-z]+s\b|"
@@ -77,7 +77,7 @@ class Scene(Struct, frozen=True):
     company: tuple[str, ...] = ()  # names of people at hand, the last to speak first
     partner: str = ""  # who is being spoken to
     name: str = ""  # what the player calls themself
-    disclosures: tuple[str, ...] = ()  # sentences the player told of themself, oldest first
+    disclosures: tuple[str, ...] = ()  # sentences the player disclosed of themself, oldest first
     dead: frozenset[str] = frozenset()  # keys of those the player has killed
     spared: frozenset[str] = frozenset()  # keys of those who came away from a fight alive
     meant: tuple[str, ...] = ()  # who was spoken of or to, last first: whom "him" and "her" may mean
@@ -198,7 +198,7 @@ def _within(goal: str, lore: Lore) -> bool:
 
 
 def _along(scene: Scene, line: ParsedLine, lore: Lore) -> tuple[str, ...]:
-    """Returns who comes along from this line on: whoever is asked to, until they are left or told to stay."""
+    """Returns who comes along from this line on: whoever is asked to, until they are left or have to stay."""
     if _PARTS.search(line.text):
         return ()
     if not _INVITES.search(line.text):
@@ -301,7 +301,7 @@ def _after_reply(
 
 
 def _short_speakers(reply: str, lore: Lore) -> list[str]:
-    """Returns who does something beside what is said: "Cask looks past you. "No."" Lore that is told is no doing."""
+    """Returns who does something beside what is said: "Cask looks past you. "No."" Lore that is quoted is no doing."""
     if '"' not in reply:
         return []
     doers = []

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from flower.engine.offline.facts import Lore
-from flower.engine.offline.grammar import lower_first, stop, upper_first
+from flower.engine.offline.grammar import lower_first, stop, upper_first, word_set
 from flower.engine.offline.hearing import hear
 from flower.engine.offline.parse import ParsedLine, read
 from flower.engine.offline.recall import Recollection
@@ -48,9 +48,9 @@ _MEETS = re.compile(
 
 
 def recap(history: Sequence[ChatMessage], lore: Lore | None = None) -> str:
-    """Returns a summary: what the player told, where they went, what they did and whom they met; "" for nothing.
+    """Returns a summary: what the player disclosed, where they went, what they did and whom they met; "" for nothing.
 
-    It is told in that order, and only the deeds that weigh most, in the order in which they happened.
+    It has that order, and only the deeds that weigh most, in the order in which they happened.
     """
     lines = [read(message.content) for message in history if message.role == "user"]
     disclosures = _disclosures(lines)
@@ -97,7 +97,7 @@ def _talked_to(history: Sequence[ChatMessage]) -> str:
 
 
 def _disclosures(lines: Sequence[ParsedLine]) -> str:
-    """Returns what the player told of themself, the first things first; "" for nothing."""
+    """Returns what the player disclosed of themself, the first things first; "" for nothing."""
     sentiments = [hear(line.text, line.speech) for line in lines]
     echoes = [
         one.echo
@@ -152,27 +152,11 @@ def met(history: Sequence[ChatMessage], lore: Lore | None) -> list[str]:
     return list(dict.fromkeys(full_names.get(name, name) for name in speakers))[:PEOPLE]
 
 
-_NOBODY = frozenset(
-    {
-        "She",
-        "He",
-        "They",
-        "You",
-        "Nobody",
-        "Somebody",
-        "Someone",
-        "Everyone",
-        "One",
-        "The",
-        "Who",
-        "It",
-        "And",
-    }
-)
+_NOBODY = word_set("She He They You Nobody Somebody Someone Everyone One The Who It And")
 
 
 def _deeds(lines: Sequence[ParsedLine], *, besides_moves: bool) -> list[str]:
-    """Returns the deeds that weigh most, as they are told to the player, in the order they happened."""
+    """Returns the deeds that weigh most, as they are retold to the player, in the order they happened."""
     weighed = [
         (_WEIGHTS.get(line.kind, 1), number, deed)
         for number, line in enumerate(lines)
@@ -189,7 +173,7 @@ def _deed(line: ParsedLine) -> str:
     text = line.text if line.act else ""
     sentiment = hear(line.text, line.speech)
     if sentiment.name or (sentiment.disclosure in ("self", "loss", "confession") and sentiment.echo):
-        return ""  # that is told apart
+        return ""  # that is said apart
     if line.speech and not line.act:
         about = f" about {line.topic}" if line.topic else ""
         words = line.speech.strip(" ,.")

@@ -29,7 +29,7 @@ Tables = Mapping[str, tuple[str, ...]]
 class Event(Struct, frozen=True):
     """A complication in two beats. A reply that holds ``mark`` has opened it.
 
-    ``words`` are what a player says when turning towards it: then ``met`` is told, else ``ignored``.
+    ``words`` are what a player says when turning towards it: then ``met`` follows, else ``ignored``.
     ``setting`` is "" for any world.
     """
 

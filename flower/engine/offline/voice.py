@@ -80,7 +80,11 @@ def of_character(name: str, persona: str, pronouns: str = "") -> Speaker:
     guessed = "they" if not she and not he else "she" if she >= he else "he"
     they = pronouns.partition("/")[0] or guessed
     return Speaker(
-        short_name(name.split(",")[0].strip()), they, register, _samples(persona), _known(persona)
+        short_name(name.split(",")[0].strip()),
+        they,
+        register,
+        _samples(persona),
+        _sentences_about(persona),
     )
 
 
@@ -114,7 +118,7 @@ def _samples(persona: str) -> tuple[str, ...]:
     )
 
 
-def _known(persona: str) -> tuple[str, ...]:
+def _sentences_about(persona: str) -> tuple[str, ...]:
     bare = re.sub(r"\s+", " ", _QUOTE.sub("", persona))
     return tuple(
         sentence
