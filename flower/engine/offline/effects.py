@@ -32,17 +32,8 @@ _COINS = re.compile(
 )
 _HELD = re.compile(r"^\w+ (?:him|her|them)\b")
 _NUMBERS = {
-    "a": 1,
-    "an": 1,
-    "one": 1,
-    "two": 2,
-    "three": 3,
-    "four": 4,
-    "five": 5,
-    "six": 6,
-    "ten": 10,
-    "twelve": 12,
-}
+    "a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "ten": 10, "twelve": 12,
+}  # fmt: skip
 _GENERAL = stems(
     "ask look go talk wait see take turn find follow listen try get help answer who stop check count search"
 )

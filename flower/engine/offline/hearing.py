@@ -14,33 +14,11 @@ from msgspec import Struct
 from flower.engine.offline.grammar import second_person, upper_first
 
 Feeling = Literal[
-    "",
-    "fear",
-    "grief",
-    "anger",
-    "joy",
-    "shame",
-    "weary",
-    "pain",
-    "lonely",
-    "wonder",
-    "doubt",
-    "disgust",
-]
+    "", "fear", "grief", "anger", "joy", "shame", "weary", "pain", "lonely", "wonder", "doubt", "disgust",
+]  # fmt: skip
 Disclosure = Literal[
-    "",
-    "confession",
-    "affection",
-    "insult",
-    "praise",
-    "name",
-    "self",
-    "loss",
-    "plan",
-    "love",
-    "hate",
-    "comfort",
-]
+    "", "confession", "affection", "insult", "praise", "name", "self", "loss", "plan", "love", "hate", "comfort",
+]  # fmt: skip
 ECHO_WORDS = 14  # a longer sentence is not said back to somebody
 
 _FEELINGS: tuple[tuple[Feeling, str], ...] = (

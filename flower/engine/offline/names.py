@@ -47,19 +47,9 @@ _GONE = re.compile(
     r"(?<!the )drowned)\b"
 )
 KIN = (
-    "brother",
-    "sister",
-    "son",
-    "daughter",
-    "wife",
-    "husband",
-    "cousin",
-    "uncle",
-    "aunt",
-    "friend",
-    "mother",
+    "brother", "sister", "son", "daughter", "wife", "husband", "cousin", "uncle", "aunt", "friend", "mother",
     "father",
-)
+)  # fmt: skip
 _LOST = re.compile(r"\blost (?:his|her|their) \w+ $")
 _SOMEBODY_ELSES = re.compile(
     r"\b(when|who|whose|whom|that|brother|sister|husband|wife|mother|father|sons?|daughters?|the day|before|after)\b"

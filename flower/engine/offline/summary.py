@@ -24,15 +24,8 @@ DEED_WORDS = 24
 PEOPLE = 4
 TITLE_WORDS = 7
 _WEIGHTS = {
-    "fight": 5,
-    "contest": 4,
-    "risk": 4,
-    "search": 3,
-    "speech": 2,
-    "look": 0,
-    "rest": 0,
-    "think": 0,
-}
+    "fight": 5, "contest": 4, "risk": 4, "search": 3, "speech": 2, "look": 0, "rest": 0, "think": 0,
+}  # fmt: skip
 _GOES = re.compile(
     r"\b(?:go|walk|run|head|return|travel|climb|move|sail|row|ride|come|sneak|float|march|hurry)\b",
     re.IGNORECASE,
