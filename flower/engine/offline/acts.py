@@ -28,7 +28,7 @@ from flower.engine.offline.tables import word_list
 from flower.engine.offline.voice import of_name
 
 _CROWD = re.compile(r"\b(?:faces|crowd|people|everyone|everybody|others|bystanders)\b", re.IGNORECASE)
-ABOUT_SCORE = 24  # for acts of no known kind: what is told must be about them
+ABOUT_SCORE = 24  # for acts of no known kind: what is said must be about them
 _WHAT_SENSE = re.compile(r"^(?:.*[.!] )?what (?:do|can) (?:i|we) (?:hear|smell)\b", re.IGNORECASE)
 _BODY = re.compile(
     r"\b(?:his|her|their) (?:\w+ )?(?:hands?|face|eyes?|feet|fingers|mouth|shoulders|arms?|boots|wrists?|neck|body)\b",
@@ -101,7 +101,7 @@ def look(context: Context) -> Paragraphs:
         return _look_around(context)
     person = next((name for name in context.named if name.kind == "person"), None)
     if person is not None and context.people.is_gone(person) and not belongs_to_name(person, line.text):
-        missed = context.say("no_sight", {"gone": person.said})
+        missed = context.say("no_sight", {"gone": person.with_article})
         return [[missed, tell(context, context.near())], [remark(context)]]
     if not context.named and _CROWD.search(line.text):
         return [[context.say("look_people"), context.air()], [remark(context, 50)]]
@@ -146,8 +146,8 @@ def _look_at(context: Context, text: str) -> Paragraphs:
         tastes = text and context.line.act and verb == "taste"
         opening = context.say("move_simple" if tastes else "look")
     nothing_seen = verb in ("smell", "sniff", "taste", "touch")
-    shown = text or (context.air() if nothing_seen else context.say("detail"))
-    return [[opening, shown], [call_back(context), remark(context)]]
+    sight = text or (context.air() if nothing_seen else context.say("detail"))
+    return [[opening, sight], [call_back(context), remark(context)]]
 
 
 def _you_do(context: Context) -> str:
@@ -177,10 +177,10 @@ def move(context: Context) -> Paragraphs:
     first = [_verb_of_its_own(context) or context.say(going)]
     sought = next((name for name in context.named if name.kind == "person"), None)
     if sought is not None and _goes_to(context, sought):
-        found = of_name(sought)
-        context.meet(found.name)
-        met = context.say("meet_found", found.slots | {"full": sought.said})
-        greets = context.say(f"said_to.greet.{found.register}", found.slots)
+        host = of_name(sought)
+        context.meet(host.name)
+        met = context.say("meet_found", host.slots | {"full": sought.with_article})
+        greets = context.say(f"said_to.greet.{host.register}", host.slots)
         return [[*first, the_place(context, most=1) if context.goal else ""], [met, greets]]
     if not context.goal:
         return [[*first, context.sky() or context.air()], [who_is_here(context), remark(context)]]
@@ -211,7 +211,7 @@ def _goes_to(context: Context, who: Name) -> bool:
 def fight(context: Context) -> Paragraphs:
     struck = victim(context.line, context.lore)
     if isinstance(struck, Name) and context.people.is_gone(struck):
-        return [[context.say("no_sight", {"gone": struck.said})], [remark(context)]]
+        return [[context.say("no_sight", {"gone": struck.with_article})], [remark(context)]]
     throw = context.throw()
     meant = None if struck else context.people.pointed_at(context.line.text)
     foe = struck.short if isinstance(struck, Name) else struck or (meant.name if meant else "the other")
@@ -321,7 +321,7 @@ def think(context: Context) -> Paragraphs:
 
 def feel(context: Context) -> Paragraphs:
     own = _verb_of_its_own(context) if context.line.kind == "rest" else ""
-    if not context.heard.feeling:
+    if not context.sentiment.feeling:
         return [[context.say("feels_plain"), context.air()], [remark(context, 30)]]
     return [[own or context.say("feels"), seen(context)], [call_back(context)]]
 
@@ -331,12 +331,12 @@ def gift(context: Context) -> Paragraphs:
     if speaker is None:
         return other(context)
     context.meet(speaker.name)
-    taken = context.say(f"gift.{speaker.register} gift.any", speaker.slots)
-    return [[f"You {context.line.act}.", taken], [remark(context, 20)]]
+    thanks = context.say(f"gift.{speaker.register} gift.any", speaker.slots)
+    return [[f"You {context.line.act}.", thanks], [remark(context, 20)]]
 
 
 def state(context: Context) -> Paragraphs:
-    liked = context.heard.disclosure in ("love", "hate", "plan")
+    liked = context.sentiment.disclosure in ("love", "hate", "plan")
     speaker = context.people.at_hand()
     if liked and speaker is not None:
         return talk(context)

@@ -59,17 +59,17 @@ _KNOWN_OF = re.compile(
 
 def answer_unclear(context: Context) -> Paragraphs:
     """Returns a plain question back: the line was not understood, and nothing happens."""
-    said = context.line.text.strip(" .!?")[:40].replace('"', "'")
+    quoted = context.line.text.strip(" .!?")[:40].replace('"', "'")
     speaker = context.people.at_hand()
     if speaker is not None:
         return [
             [
                 context.say(
-                    "unclear_heard", speaker.slots | {"said": said, "said_first": upper_first(said)}
+                    "unclear_heard", speaker.slots | {"said": quoted, "said_first": upper_first(quoted)}
                 )
             ]
         ]
-    return [[context.say("unclear", {"said": said, "said_first": upper_first(said)})]]
+    return [[context.say("unclear", {"said": quoted, "said_first": upper_first(quoted)})]]
 
 
 def answer_recall(context: Context) -> Paragraphs:
@@ -82,9 +82,9 @@ def answer_recall(context: Context) -> Paragraphs:
     if _ALL_SO_FAR.search(text):
         text = recap(context.witnessed, context.lore)
         return [[context.say("recap"), text]] if text else [[context.say("recap_nothing")]]
-    if _WHO_AM_I.search(text) and (told := context.from_scene(of_me=True)) is not None:
+    if _WHO_AM_I.search(text) and (fact_of_me := context.from_scene(of_me=True)) is not None:
         named = context.say("your_name") if context.player and "name" in text else ""
-        return [[named, told.text], [remark(context, 30)]]
+        return [[named, fact_of_me.text], [remark(context, 30)]]
     memory = context.memory()
     if _KNOWN_OF.search(text) and context.named:
         return answer_know(context)
@@ -156,13 +156,13 @@ def _unknown(context: Context) -> Paragraphs:
         return [[context.say("what_if"), context.air()], [remark(context, 30)]]
     if _WHAT_PEOPLE.search(context.line.text) and (news := context.rumour()) is not None:
         return _sentence(context, "overheard", news)
-    if (fact := context.first_of(told_too=True)) is not None:
+    if (fact := context.first_of(repeats=True)) is not None:
         return _sentence(context, "known_again", fact)
     knows = context.who_knows("")
     speaker = context.people.at_hand()
     hint = ""
     if knows:
-        hint = context.say("known_by_others", {"other": knows.said})
+        hint = context.say("known_by_others", {"other": knows.with_article})
     elif speaker and not context.cast:
         hint = context.say("ask_here", speaker.slots)
     return [[context.say("known_nothing"), hint or context.air()], [remark(context, 30)]]
@@ -176,8 +176,8 @@ def _more_of(context: Context, fact: Fact) -> Fact | None:
         or not context.pick.percent(60)
     ):
         return None
-    known = (one for one in context.facts_of(fact.subject.full) if one.subject == fact.subject)
-    return next((one for one in known if context.use(one)), None)
+    others = (one for one in context.facts_of(fact.subject.full) if one.subject == fact.subject)
+    return next((one for one in others if context.use(one)), None)
 
 
 def _holder(context: Context, fact: Fact) -> str:

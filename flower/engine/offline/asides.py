@@ -1,6 +1,6 @@
 """Answers outside the story: the rules, the sheet, how a thing is done; and plainly when nothing is known. Pure.
 
-What a question is about is told by its words, the narrowest meaning first. Lore answers only who or what
+What a question is about is seen by its words, the narrowest meaning first. Lore answers only who or what
 somebody or something is; a question about playing is never answered with a sentence of the world.
 """
 
@@ -178,9 +178,9 @@ def aside(context: Context) -> str:
     if _DESCRIBES.search(question) and (about := context.facts_of(context.place)):
         return context.say("aside_fact", context.fact_slots(about[0]))
     topic = next((name for name, pattern in _TOPICS if pattern.search(question)), "")
-    known = None if topic or not _OF_THE_WORLD.search(question) else _known(context)
-    if known is not None and not _PLAYING.search(question):
-        return context.say("aside_fact", context.fact_slots(known))
+    fact = None if topic or not _OF_THE_WORLD.search(question) else _fact_of_world(context)
+    if fact is not None and not _PLAYING.search(question):
+        return context.say("aside_fact", context.fact_slots(fact))
     if _TIME.search(question):
         return _when(context)
     if _WHERE.search(question):
@@ -189,12 +189,12 @@ def aside(context: Context) -> str:
         )
     if topic:
         return context.say(f"aside.{topic}", _sheet(context)) or context.say(f"aside.{topic}_none")
-    if known is not None:
-        return context.say("aside_fact", context.fact_slots(known))
+    if fact is not None:
+        return context.say("aside_fact", context.fact_slots(fact))
     return context.say("aside_wish" if _WISH.search(question) else "aside_nothing")
 
 
-def _known(context: Context) -> Fact | None:
+def _fact_of_world(context: Context) -> Fact | None:
     return (
         context.from_scene()
         or context.near(least=ASKED_SCORE)
@@ -215,14 +215,14 @@ def _listed(context: Context, kind: NameKind, heading: str) -> list[Name]:
     """Returns those whom the lore tells of under such a heading, then others of the kind; nobody who is gone."""
     facts = [fact for fact in context.lore.facts if fact.subject is not None and not fact.secret]
     facts.sort(key=lambda fact: heading not in fact.section.casefold())
-    found = dict.fromkeys(fact.subject for fact in facts if fact.subject)
-    return [name for name in found if name.kind == kind and not name.gone]
+    subjects = dict.fromkeys(fact.subject for fact in facts if fact.subject)
+    return [name for name in subjects if name.kind == kind and not name.gone]
 
 
 def _sheet(context: Context) -> dict[str, str]:
     """Returns what the state sheet and the world have, in words; empty where they have nothing."""
     cue = context.cue
-    places = [name.said for name in _listed(context, "place", "place")][:7]
+    places = [name.with_article for name in _listed(context, "place", "place")][:7]
     people = [name.full for name in _listed(context, "person", "people")][:8]
     ideas = context.ideas()
     return {

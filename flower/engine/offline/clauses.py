@@ -149,16 +149,20 @@ def main_kind(bare: str, first: str) -> str:
     """Returns the kind of the act that matters most in a line."""
     parts = clauses(bare)
     doing = parts[:1] + [part for part in parts[1:] if not _MEANWHILE.match(part)]
-    found = [(verb, kind) for verb, kind in map(verb_of, doing) if kind]
-    acts = [kind for verb, kind in found if verb not in word_list("gestures")]
-    kinds = acts or [kind for _, kind in found] or [first]
+    acts_in_order = [(verb, kind) for verb, kind in map(verb_of, doing) if kind]
+    acts = [kind for verb, kind in acts_in_order if verb not in word_list("gestures")]
+    kinds = acts or [kind for _, kind in acts_in_order] or [first]
     return next((kind for kind in _WEIGHT if kind in kinds), kinds[-1])
 
 
 def last_verb(bare: str, kind: str) -> str:
     """Returns the last verb of the kind, "" when there is none."""
     return next(
-        (verb for verb, found in reversed([verb_of(part) for part in clauses(bare)]) if found == kind),
+        (
+            verb
+            for verb, kind_of_part in reversed([verb_of(part) for part in clauses(bare)])
+            if kind_of_part == kind
+        ),
         "",
     )
 
@@ -193,7 +197,7 @@ def second(bare: str) -> str:
 def _within(words: list[str]) -> str:
     """Returns the clauses of an act that are within 18 words, "" when its first alone is longer."""
     text = " ".join(words[:18])
-    ends = [found.start() for found in _CLAUSE_ENDS.finditer(text)]
+    ends = [match.start() for match in _CLAUSE_ENDS.finditer(text)]
     whole = next(
         (text[:end] for end in reversed(ends) if not text[:end].endswith((" and", " but", ","))), ""
     )
@@ -202,13 +206,13 @@ def _within(words: list[str]) -> str:
 
 def object_of(text: str) -> str:
     """Returns the first noun phrase with its article, ``the chest``, or ""."""
-    found = _OBJECT.search(text)
-    if not found:
+    match = _OBJECT.search(text)
+    if not match:
         return ""
-    part = _PART.match(found.group(1))
+    part = _PART.match(match.group(1))
     if part:
         return part.group().lower()
-    noun = _OBJECT_END.sub("", re.sub(r"[.,;:!?].*$", "", found.group(1)))
+    noun = _OBJECT_END.sub("", re.sub(r"[.,;:!?].*$", "", match.group(1)))
     words = noun.split(" ")
     second_word = words[1].lower() if len(words) > 1 else ""
     vague = second_word in word_list("stop_words") and (
@@ -226,13 +230,13 @@ def goal_of_act(bare: str) -> str:
     for clause in clauses(bare):
         if verb_of(clause)[1] != "move":
             continue
-        found = _ENTERS.search(clause) or _INTO.search(clause)
-        if found and found["goal"].split()[-1].lower() not in word_list("no_goals"):
-            words = second_person(found["goal"]).split()
+        match = _ENTERS.search(clause) or _INTO.search(clause)
+        if match and match["goal"].split()[-1].lower() not in word_list("no_goals"):
+            words = second_person(match["goal"]).split()
             while len(words) > 2 and words[-1].lower().endswith("ly"):
                 words.pop()  # "into the stones quickly"
             if words[-1].endswith("'s") and (
-                owned := re.match(r"\s*([a-z]+)", clause[found.end("goal") :])
+                owned := re.match(r"\s*([a-z]+)", clause[match.end("goal") :])
             ):
                 words.append(owned.group(1))  # "the Reeve's office"
             first = words[0].lower()
@@ -244,9 +248,9 @@ def goal_of_act(bare: str) -> str:
 def topic_of(text: str) -> str:
     """Returns what a question or a talk is about, or ""."""
     asking = _ASKING.search(text)
-    for found in (_ABOUT.search(text), _ASKED_FOR.search(text, asking.end()) if asking else None):
-        if found:
-            topic = re.split(r"[.,;:!?]", text[found.end() :])[0].strip()
+    for match in (_ABOUT.search(text), _ASKED_FOR.search(text, asking.end()) if asking else None):
+        if match:
+            topic = re.split(r"[.,;:!?]", text[match.end() :])[0].strip()
             noun = (
                 object_of(topic)
                 if re.match(r"(?i)^(the|a|an|my|his|her|this|that)\b", topic)

@@ -94,7 +94,7 @@ def resumed(cue: Cue, messages: Sequence[ChatMessage], chance: Chance, phrases: 
 
 
 def _decided(context: Context, kind: str) -> Paragraphs:
-    """Returns a reply to a line that the player's dice have decided: it is told as they fell."""
+    """Returns a reply to a line that the player's dice have decided: as they fell."""
     if kind in _TRIED and context.line.act:
         return acts.risk(context)
     paragraphs = _HANDLERS[kind](context)

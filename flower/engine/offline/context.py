@@ -13,7 +13,7 @@ from flower.engine.offline import oracle
 from flower.engine.offline.fact_search import FactSearch
 from flower.engine.offline.facts import Lore, by_looks, by_office, gather_world, with_recalled
 from flower.engine.offline.grammar import is_plural, lower_first, stems, tidy, upper_first
-from flower.engine.offline.hearing import Heard, hear
+from flower.engine.offline.hearing import Sentiment, hear
 from flower.engine.offline.names import Name, NameKind
 from flower.engine.offline.parse import ParsedLine, read
 from flower.engine.offline.people import People
@@ -26,7 +26,7 @@ from flower.engine.offline.voice import Speaker, of_character
 from flower.engine.provider.base import ChatMessage, Cue
 
 RECENT_REPLIES = 12  # facts of so many replies are not used again
-SKY_REPLIES = 8  # in which the same sky is not told again
+SKY_REPLIES = 8  # in which the same sky is not said again
 SKY_PERCENT = 50  # else a sound or a smell of the place says more
 EVADED_REPLIES = 3  # in which an answer was refused already: people are not walls
 SUGGESTIONS = ("suggest_talk", "suggest_go", "suggest_act")  # one of each: three different things
@@ -58,7 +58,7 @@ class Context(FactSearch):
         heard_before = "\n".join([*reversed(cue.earlier), *self.replies])
         self.pick = Picker(chance, cue.seed, cue.turn_number, heard_before)
         self.line: ParsedLine = read(cue.line)
-        self.heard: Heard = hear(self.line.text, self.line.speech)
+        self.sentiment: Sentiment = hear(self.line.text, self.line.speech)
         spoken_of = (cue.scene, *self.replies[:1]) if cue.scene or self.replies else ()
         world = gather_world(cue.world_lore, spoken_of)
         self.lore: Lore = with_recalled(world, cue.lore, spoken_of)
@@ -118,11 +118,11 @@ class Context(FactSearch):
         return self.pick.say(fitting, self.slots)
 
     def breath(self) -> str:
-        """Returns such a sentence if one was not told lately and this reply has none, else ""."""
+        """Returns such a sentence if one was not said lately and this reply has none, else ""."""
         fitting = [one for one in self.table("air") if not self._contradicts(one)]
-        said = "" if self.aired else self.pick.say(self.pick.unheard(fitting), self.slots)
-        self.aired = self.aired or bool(said)
-        return said
+        sentence = "" if self.aired else self.pick.say(self.pick.unused(fitting), self.slots)
+        self.aired = self.aired or bool(sentence)
+        return sentence
 
     def hour(self) -> str:
         """Returns how time goes on, "" when the sheet says itself what hour it is."""
@@ -154,15 +154,15 @@ class Context(FactSearch):
         return len(self.pick.fresh(phrases, lately)) < len(phrases)
 
     def small(self) -> str:
-        """Returns something small that happens and can be taken up, told once in a story; "" when all were.
+        """Returns something small that happens and can be taken up, once in a story; "" when nothing is left.
 
         One in a reply is enough, and where the player opens their heart nothing comes between.
         """
-        if self.happened or self.heard.feeling or self.heard.disclosure in _CLOSE:
+        if self.happened or self.sentiment.feeling or self.sentiment.disclosure in _CLOSE:
             return ""
-        said = self.pick.say(self.pick.unheard(self.table("small")), self.slots)
-        self.happened = bool(said)
-        return said
+        sentence = self.pick.say(self.pick.unused(self.table("small")), self.slots)
+        self.happened = bool(sentence)
+        return sentence
 
     # --- slots ------------------------------------------------------------------------------------
     @cached_property
@@ -170,9 +170,9 @@ class Context(FactSearch):
         """Everything templates may use in this reply; empty ones are left out by the picker."""
         line = self.line
         target = next((name for name in self.named if name.kind == "place"), None)
-        noun = line.object or (self.named[0].said if self.named else "")
+        noun = line.object or (self.named[0].with_article if self.named else "")
         other, place = self.other("person"), self.other("place")
-        echo = _CALLS_FIRST.sub("", self.heard.echo, count=1)  # nobody says their own name back
+        echo = _CALLS_FIRST.sub("", self.sentiment.echo, count=1)  # nobody says their own name back
         named = echo.startswith(tuple(name.short for name in self.lore.names))
         return {
             "act": line.act,
@@ -180,25 +180,25 @@ class Context(FactSearch):
             "it": "them" if is_plural(noun) else "it",
             "stranger": self.stranger(),
             "find": self.find(),
-            "other": other.said if other else "",
-            "other_place": place.said if place else "",
-            "place": target.said if target else self.goal,
+            "other": other.with_article if other else "",
+            "other_place": place.with_article if place else "",
+            "place": target.with_article if target else self.goal,
             "here": self.place,
             "companion": self.companion.name if self.companion else "",
             "player": self.player,
             "echo": upper_first(echo),
             "echo_lc": echo if named else lower_first(echo),
-            "liked": self.heard.subject,
+            "liked": self.sentiment.subject,
         }
 
     @property
     def player(self) -> str:
         """What the player is called: by themself, or by their persona."""
-        return self.heard.name or self.scene.name or self.cue.user
+        return self.sentiment.name or self.scene.name or self.cue.user
 
     def other(self, kind: NameKind) -> Name | None:
         """Returns somebody or some place of the lore that the line did not mention and that may come up."""
-        known = [
+        subjects = [
             fact.subject
             for fact in self.lore.facts
             if fact.subject is not None and fact.subject.kind == kind and not fact.secret
@@ -206,7 +206,7 @@ class Context(FactSearch):
         at_hand = {key_of(one) for one in (*self.scene.company, self.place)}
         free = [
             name
-            for name in dict.fromkeys(known)
+            for name in dict.fromkeys(subjects)
             if name not in self.named
             and not self.people.is_gone(name)
             and not at_hand & {key_of(name.short), key_of(name.full)}
@@ -217,11 +217,11 @@ class Context(FactSearch):
         return self.pick.any_of((quiet or free)[:6]) if free else None
 
     def stranger(self) -> str:
-        fresh = [one for one in self.setting.strangers if not self.pick.heard(one)]
+        fresh = [one for one in self.setting.strangers if not self.pick.was_used(one)]
         return self.pick.any_of(fresh or self.setting.strangers)
 
     def find(self) -> str:
-        fresh = [one for one in self.setting.finds if not self.pick.heard(one)]
+        fresh = [one for one in self.setting.finds if not self.pick.was_used(one)]
         return self.pick.any_of(fresh or self.setting.finds)
 
     # --- who has appeared -------------------------------------------------------------------------
@@ -237,13 +237,13 @@ class Context(FactSearch):
     @property
     def witnessed(self) -> list[ChatMessage]:
         """What was said while who speaks was there."""
-        unheard = self.cue.unheard
-        return [one for place, one in enumerate(self.history) if place not in unheard]
+        absent = self.cue.unheard
+        return [one for place, one in enumerate(self.history) if place not in absent]
 
     def memory(self) -> Recollection | None:
         """Returns the past sentence nearest to the line."""
-        asked = stems(without_call(self.cue.line))
-        return remember(asked, self.cue.memories, self.witnessed, self.cue.scene, self.cue.line)
+        query = stems(without_call(self.cue.line))
+        return remember(query, self.cue.memories, self.witnessed, self.cue.scene, self.cue.line)
 
     @cached_property
     def unclear(self) -> bool:
@@ -252,10 +252,10 @@ class Context(FactSearch):
         if line.kind != "other" or line.act or line.speech or line.foreign or self.named:
             return False
         words = re.findall(r"[a-z']+", line.text.casefold())
-        known = [
+        english = [
             word for word in words if word in self.phrases.words or word in word_list("stop_words")
         ]
-        return bool(words) and (len(words) <= 2 or 2 * len(known) < len(words))
+        return bool(words) and (len(words) <= 2 or 2 * len(english) < len(words))
 
     def suggestions(self) -> tuple[str, ...]:
         """Returns three different lines that the player could write: a word, a way to go, something to do."""
@@ -270,8 +270,8 @@ class Context(FactSearch):
 
     def ideas(self) -> list[str]:
         """Returns two things the player could do, as they would write them."""
-        said = (self.say(table) for table in SUGGESTIONS[:2])
-        return [tidy(one) for one in said if one]
+        lines = (self.say(table) for table in SUGGESTIONS[:2])
+        return [tidy(one) for one in lines if one]
 
 
 def _cast(cue: Cue) -> tuple[Speaker, ...]:

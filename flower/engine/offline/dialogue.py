@@ -8,6 +8,7 @@ from flower.engine.offline.context import Context
 from flower.engine.offline.dialogue_answers import answer_question, fact_for
 from flower.engine.offline.fact_search import NEAR_SCORE
 from flower.engine.offline.facts import PEOPLE_TITLE
+from flower.engine.offline.grammar import word_set
 from flower.engine.offline.narration import in_phrase, in_their_words, own_words, remark
 from flower.engine.offline.people import Absent
 from flower.engine.offline.relevance import (
@@ -33,39 +34,25 @@ _WANTS_TO_KNOW = re.compile(
 _REPORTS = re.compile(
     r"(?:(?:says?|swears?|told|will|had|was|may)\b|has (?:not|asked|been|seen|told|found|noticed)\b)"
 )  # draws nobody's portrait
-_IN_KIND = frozenset(
-    {
-        "confession",
-        "affection",
-        "insult",
-        "praise",
-        "name",
-        "self",
-        "loss",
-        "plan",
-        "love",
-        "hate",
-        "comfort",
-    }
-)
+_IN_KIND = word_set("confession affection insult praise name self loss plan love hate comfort")
 
 
 def talk(context: Context) -> list[list[str]]:
     """Returns the paragraphs of a conversation: they take it, they tell something, they may wait."""
-    found = context.people.addressed()
-    if isinstance(found, Absent):
-        return _no_answer(context, found)
-    context.meet(found.name)
+    addressee = context.people.addressed()
+    if isinstance(addressee, Absent):
+        return _no_answer(context, addressee)
+    context.meet(addressee.name)
     shows = (
-        context.heard.disclosure in ("affection", "insult")
+        context.sentiment.disclosure in ("affection", "insult")
         and bool(context.line.act)
         and not context.line.speech
     )
-    first = [f"You {context.line.act}."] if shows else [_beside(context), _meeting(context, found)]
+    first = [f"You {context.line.act}."] if shows else [_beside(context), _meeting(context, addressee)]
     if context.cue.outcome:
-        first.append(context.say(f"persuade_{context.cue.outcome}", found.slots))
-    second = _answer(context, found)
-    third = [_waits(context, found)] if context.pick.percent(WAITS_PERCENT) else []
+        first.append(context.say(f"persuade_{context.cue.outcome}", addressee.slots))
+    second = _answer(context, addressee)
+    third = [_waits(context, addressee)] if context.pick.percent(WAITS_PERCENT) else []
     return [[*first, *second], third]
 
 
@@ -80,35 +67,35 @@ def let_talk(context: Context) -> list[list[str]] | None:
 
 
 def _answer(context: Context, speaker: Speaker) -> list[str]:
-    heard, line = context.heard, context.line
+    sentiment, line = context.sentiment, context.line
     if line.speech_act == "help":
         return [context.say("called_for_help", speaker.slots)]
     if _TALE.search(line.speech or line.text) and (tale := context.tale()) is not None:
         return [in_phrase(context, speaker, "tale", tale)]
     sought = context.people.sought is not None and asked_part(line.text) != line.text
     wants = line.speech_act == "ask" or _WANTS_TO_KNOW.search(line.speech) is not None
-    if (wants or sought) and heard.disclosure not in ("confession", "affection"):
+    if (wants or sought) and sentiment.disclosure not in ("confession", "affection"):
         return answer_question(context, speaker)
-    if SEEKING.search(line.speech) and (wanted := fact_for(context, speaker)):
-        return [in_their_words(context, speaker, wanted)]
-    if heard.disclosure in _IN_KIND and line.speech_act != "threat":
+    if SEEKING.search(line.speech) and (thing := fact_for(context, speaker)):
+        return [in_their_words(context, speaker, thing)]
+    if sentiment.disclosure in _IN_KIND and line.speech_act != "threat":
         return _in_kind(context, speaker)
-    if heard.feeling:
-        return [context.say(f"feeling_seen.{heard.feeling} feeling_seen.any", speaker.slots)]
+    if sentiment.feeling:
+        return [context.say(f"feeling_seen.{sentiment.feeling} feeling_seen.any", speaker.slots)]
     only_talks = line.verb in ("talk", "speak", "chat") and not line.speech and not line.topic
     act = line.speech_act if line.kind == "speech" and not only_talks else "greet"
     if act == "greet" and key_of(speaker.name) == key_of(context.scene.partner):
         act = "claim"
-    said = context.say(f"said_to.{act}.{speaker.register} said_to.{act}.any", speaker.slots)
-    return [said, _volunteered(context, speaker)]
+    response = context.say(f"said_to.{act}.{speaker.register} said_to.{act}.any", speaker.slots)
+    return [response, _volunteered(context, speaker)]
 
 
 def _no_answer(context: Context, absent: Absent) -> list[list[str]]:
     """Somebody who is dead or missing is called, and does not come."""
     name = absent.name
-    slots = {"gone": name.said, "gone_short": name.short, "they": name.they, "them": name.them}
-    said = context.say("no_answer_killed" if absent.killed else "no_answer", slots)
-    return [[said], [remark(context, 60)]]
+    slots = {"gone": name.with_article, "gone_short": name.short, "they": name.they, "them": name.them}
+    silence = context.say("no_answer_killed" if absent.killed else "no_answer", slots)
+    return [[silence], [remark(context, 60)]]
 
 
 def _beside(context: Context) -> str:
@@ -148,9 +135,9 @@ def _meeting(context: Context, speaker: Speaker) -> str:
 
 
 def _portrait(context: Context, speaker: Speaker, full: str) -> str:
-    """Returns "Hanne Brask, Warden of Weights, ..." from the lore, "" when that was told in this story."""
+    """Returns "Hanne Brask, Warden of Weights, ..." from the lore, "" when the story has it already."""
     own = [fact for fact in context.lore.facts if fact.subject and fact.subject.short == speaker.name]
-    if any(context.was_told(fact) for fact in own) or f"{speaker.name} " in "".join(
+    if any(context.was_given(fact) for fact in own) or f"{speaker.name} " in "".join(
         context.replies[:1]
     ):
         return ""
@@ -162,27 +149,33 @@ def _portrait(context: Context, speaker: Speaker, full: str) -> str:
         and not _REPORTS.match(fact.text.removeprefix(f"{full} "))
     ]
     portraits.sort(key=lambda fact: PEOPLE_TITLE.search(fact.section) is None)
-    known = portraits[0] if portraits else None
-    if known is None or known.subject is None or not context.use(known):
+    portrait = portraits[0] if portraits else None
+    if portrait is None or portrait.subject is None or not context.use(portrait):
         return ""
-    rest = known.text.removeprefix(known.subject.full).strip(" .!,")
+    rest = portrait.text.removeprefix(portrait.subject.full).strip(" .!,")
     return f"{full}, {rest.removeprefix('is ')}" if rest.startswith("is ") else f"{full}, who {rest}"
 
 
 def _in_kind(context: Context, speaker: Speaker) -> list[str]:
-    """Returns an answer to what the player told of themself: it was heard, and by whom."""
-    heard = context.heard
+    """Returns an answer to what the player disclosed of themself, in kind."""
+    sentiment = context.sentiment
     parts = []
-    if heard.name:
+    if sentiment.name:
         parts.append(context.say("hears_name", speaker.slots))
-    if heard.disclosure == "name":
+    if sentiment.disclosure == "name":
         return [*parts, _volunteered(context, speaker)]
-    if heard.echo and heard.disclosure in ("confession", "self", "loss") and context.pick.percent(70):
+    if (
+        sentiment.echo
+        and sentiment.disclosure in ("confession", "self", "loss")
+        and context.pick.percent(70)
+    ):
         parts.append(context.say("says_back", speaker.slots))
     parts.append(
-        context.say(f"{heard.disclosure}.{speaker.register} {heard.disclosure}.any", speaker.slots)
+        context.say(
+            f"{sentiment.disclosure}.{speaker.register} {sentiment.disclosure}.any", speaker.slots
+        )
     )
-    fact = context.near(least=NEAR_SCORE) if heard.disclosure in ("self", "loss", "plan") else None
+    fact = context.near(least=NEAR_SCORE) if sentiment.disclosure in ("self", "loss", "plan") else None
     if fact is not None and all(name.short != speaker.name for name in fact.names):
         parts.append(in_phrase(context, speaker, "volunteer", fact))
     return parts
@@ -193,8 +186,8 @@ def _volunteered(context: Context, speaker: Speaker) -> str:
     if context.line.speech_act in ("bye", "gesture", "threat", "thanks", "sorry"):
         return ""
     fact = fact_for(context, speaker)
-    said = content(context.line.words, ())
-    shared = sum(bool(kindred(word) & fact.words) for word in said) if fact else 0
+    topics = content(context.line.words, ())
+    shared = sum(bool(kindred(word) & fact.words) for word in topics) if fact else 0
     if fact is not None and (shared > 1 or set(fact.names) & set(context.named)):
         return in_phrase(context, speaker, "volunteer", fact)
     if context.pick.percent(40):

@@ -90,7 +90,7 @@ def answer_question(context: Context, speaker: Speaker) -> list[str]:
         opinion = own_words(context, speaker, "own_words") if context.pick.percent(45) else ""
         return [opinion or context.say(f"opinion.{speaker.register} opinion.any", speaker.slots)]
     yes_no: list[str] = []
-    if _YES_NO.match(text) and (fact is None or not content(context.asked, ())):
+    if _YES_NO.match(text) and (fact is None or not content(context.query_words, ())):
         answer_of_fate, _ = oracle.answer(oracle.fixed(context.cue.seed, context.line.words), 55)
         yes = answer_of_fate.startswith("yes")
         yes_no = [context.say("says_yes" if yes else "says_no", speaker.slots)]
@@ -123,7 +123,7 @@ def _by_form(context: Context, speaker: Speaker, text: str) -> tuple[str, ...]:
 
 
 def _of_my_past(context: Context, text: str) -> str:
-    """Returns what the player has told of themself, when the question is about that; else ""."""
+    """Returns what the player has disclosed of themself, when the question is about that; else ""."""
     memory = context.memory()
     own_past = about_me(sentences(text)[-1] if sentences(text) else text)
     if own_past and memory is not None and memory.own and memory.score >= 10:
@@ -139,7 +139,7 @@ def _without_fact(context: Context, speaker: Speaker, text: str) -> list[str]:
     partly = None if of_them else context.first_of(speaker.name)
     if partly is None and others and not of_them:
         partly = context.about(others)
-    if partly is not None and _told_of(partly, speaker):
+    if partly is not None and _is_about(partly, speaker):
         return [in_their_words(context, speaker, partly)]
     if partly is not None:
         return [in_phrase(context, speaker, "knows_partly", partly)]
@@ -148,29 +148,29 @@ def _without_fact(context: Context, speaker: Speaker, text: str) -> list[str]:
     return [_does_not_know(context, speaker, text), _hint(context, speaker, 35)]
 
 
-def _told_of(fact: Fact, speaker: Speaker) -> bool:
+def _is_about(fact: Fact, speaker: Speaker) -> bool:
     """Whether a fact is about the one who tells it."""
     return fact.subject is not None and fact.subject.short == speaker.name
 
 
 def _does_not_know(context: Context, speaker: Speaker, text: str) -> str:
     """Returns how somebody says that they cannot tell, as it was asked: of themself, of a person, a place, a reason."""
-    asked = asked_part(text)
-    told_of = re.search(rf"\b(?:what|how|why|where|when|if|whether) {speaker.they}\b", asked)
-    if told_of or (_OF_YOU.search(asked) and not _DO_YOU_KNOW.search(asked)):
+    question = asked_part(text)
+    of_them = re.search(rf"\b(?:what|how|why|where|when|if|whether) {speaker.they}\b", question)
+    if of_them or (_OF_YOU.search(question) and not _DO_YOU_KNOW.search(question)):
         return context.say("unknown_of_you", speaker.slots)
-    word = _ASKS_WITH.match(asked)
+    word = _ASKS_WITH.match(question)
     own = context.say(f"unknown_{word.group(1).casefold()}", speaker.slots) if word else ""
     return own or context.say(f"unknown.{speaker.register} unknown.any", speaker.slots)
 
 
 def _about_themself(context: Context, speaker: Speaker) -> tuple[str, ...]:
-    unsaid = [line for line in speaker.known if not context.pick.heard(line[:40])]
+    unsaid = [line for line in speaker.persona if not context.pick.was_used(line[:40])]
     if unsaid:
         context.pick.note(unsaid[0][:40])
         first = context.say("about_self", speaker.slots | {"known": unsaid[0]})
         return (first, own_words(context, speaker, "own_words"))
-    own = (fact for fact in context.facts_of(speaker.full) if _told_of(fact, speaker))
+    own = (fact for fact in context.facts_of(speaker.full) if _is_about(fact, speaker))
     fact = next(own, None)
     if fact is not None and context.use(fact):
         return (in_their_words(context, speaker, fact),)
@@ -178,13 +178,13 @@ def _about_themself(context: Context, speaker: Speaker) -> tuple[str, ...]:
     return (context.say("about_self_stranger" if stranger else "about_self_little", speaker.slots),)
 
 
-def fact_for(context: Context, speaker: Speaker, asked: int = ASKED_SCORE) -> Fact | None:
+def fact_for(context: Context, speaker: Speaker, score: int = ASKED_SCORE) -> Fact | None:
     """Returns something near the question; of the speaker only what was asked for."""
     of_them = _of_themself(context, speaker)
     if of_them:
         return _of_their_own(context, speaker)
     for _ in range(3):
-        least = asked if context.line.speech_act == "ask" else NEAR_SCORE
+        least = score if context.line.speech_act == "ask" else NEAR_SCORE
         fact = context.near(least=least, besides=speaker.name)
         if fact is None or all(name.short != speaker.name for name in fact.names):
             return None if fact and (of_them or _of_somebody_else(context, speaker, fact)) else fact
@@ -199,26 +199,28 @@ def fact_for(context: Context, speaker: Speaker, asked: int = ASKED_SCORE) -> Fa
 def _of_their_own(context: Context, speaker: Speaker) -> Fact | None:
     """Returns what the lore has of the speaker that answers a question about them, None for nothing."""
     question = _VOCATIVE.sub("?", context.line.speech or context.line.text)
-    wanted = content(stems(asked_part(question)) - measured(question), ())
-    known = [
+    query = content(stems(asked_part(question)) - measured(question), ())
+    own = [
         fact
         for fact in context.lore.facts
         if not fact.secret and fact.subject is not None and fact.subject.short == speaker.name
     ]
-    found = [
+    fitting = [
         fact
-        for fact in known
-        if (wanted and covered(fact, wanted, {}) >= ANSWERED)
-        or (not wanted and measured(question) and _AGE.search(fact.text))
+        for fact in own
+        if (query and covered(fact, query, {}) >= ANSWERED)
+        or (not query and measured(question) and _AGE.search(fact.text))
     ]
-    told = next((fact for fact in found if context.use(fact)), None)
-    if told is None and (_CALLED_SO.search(question) or context.evaded):  # what there is to say of them
-        portraits = (fact for fact in known if PEOPLE_TITLE.search(fact.section))
-        told = next((fact for fact in portraits if context.use(fact)), None)
-        if told is not None and told.subject is not None:
-            more = _THEY_OPEN.sub(f"{told.subject.full} ", told.more, count=1)
-            told = replace(told, text=f"{told.text} {more}".strip(), more="")
-    return told
+    answer = next((fact for fact in fitting if context.use(fact)), None)
+    if answer is None and (
+        _CALLED_SO.search(question) or context.evaded
+    ):  # what there is to say of them
+        portraits = (fact for fact in own if PEOPLE_TITLE.search(fact.section))
+        answer = next((fact for fact in portraits if context.use(fact)), None)
+        if answer is not None and answer.subject is not None:
+            more = _THEY_OPEN.sub(f"{answer.subject.full} ", answer.more, count=1)
+            answer = replace(answer, text=f"{answer.text} {more}".strip(), more="")
+    return answer
 
 
 def _of_themself(context: Context, speaker: Speaker) -> bool:
@@ -248,4 +250,4 @@ def _hint(context: Context, speaker: Speaker, likely: int) -> str:
     knows = context.who_knows(speaker.name)
     if knows is None or not context.pick.percent(likely):
         return ""
-    return context.say("hint", speaker.slots | {"other": knows.said})
+    return context.say("hint", speaker.slots | {"other": knows.with_article})

@@ -32,17 +32,8 @@ _COINS = re.compile(
 )
 _HELD = re.compile(r"^\w+ (?:him|her|them)\b")
 _NUMBERS = {
-    "a": 1,
-    "an": 1,
-    "one": 1,
-    "two": 2,
-    "three": 3,
-    "four": 4,
-    "five": 5,
-    "six": 6,
-    "ten": 10,
-    "twelve": 12,
-}
+    "a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "ten": 10, "twelve": 12,
+}  # fmt: skip
 _GENERAL = stems(
     "ask look go talk wait see take turn find follow listen try get help answer who stop check count search"
 )
@@ -85,25 +76,25 @@ _GETS_OPEN = re.compile(
 
 def changes_of(context: Context) -> list[str]:
     """Returns the changes that the line and its outcome lead to, one in a line."""
-    found = [*context.changes]
+    changes = [*context.changes]
     if context.cue.outcome == "miss":
-        return found  # what was tried has not happened
+        return changes  # what was tried has not happened
     if context.goal and key_of(context.goal) != key_of(context.here):
-        found.append(f"place: {context.goal}")
-    found += _lit(context)
-    found += _coins(context)
+        changes.append(f"place: {context.goal}")
+    changes += _lit(context)
+    changes += _coins(context)
     line = context.line
     if _HELD.match(line.act):
-        return list(dict.fromkeys(found))  # "I grab him by the collar" takes nothing along
+        return list(dict.fromkeys(changes))  # "I grab him by the collar" takes nothing along
     if line.verb in word_list("taking") and line.kind in ("take", "trade"):
         thing = _thing(line.object)
         if thing and not _carried(context, thing):
-            found.append(f"inventory: +{thing}")
+            changes.append(f"inventory: +{thing}")
     elif line.verb in word_list("giving_up"):
         carried = _carried(context, line.object)
         if carried:
-            found.append(f"inventory: -1 {carried}")
-    return list(dict.fromkeys(found))
+            changes.append(f"inventory: -1 {carried}")
+    return list(dict.fromkeys(changes))
 
 
 def _lit(context: Context) -> list[str]:
@@ -141,8 +132,8 @@ def _thing(noun: str) -> str:
 
 def _carried(context: Context, noun: str) -> str:
     """Returns the name under which something is carried, "" when it is not."""
-    wanted = stems(_ARTICLE.sub("", noun))
-    return next((name for name in context.cue.inventory if wanted and wanted & stems(name)), "")
+    query = stems(_ARTICLE.sub("", noun))
+    return next((name for name in context.cue.inventory if query and query & stems(name)), "")
 
 
 def pending(context: Context) -> Event | None:
@@ -160,7 +151,7 @@ def turned_to(context: Context, event: Event) -> bool:
         return False  # somebody is asked about something else
     if line.words & (stems(event.words) - _GENERAL):
         return True
-    if context.named or line.object or context.goal or context.heard.feeling:
+    if context.named or line.object or context.goal or context.sentiment.feeling:
         return False
     pronouns = "it|them|that|there|this" + ("|him|her" if _PEOPLE.search(event.opening) else "")
     points = re.search(rf"\b(?:{pronouns})\b", line.text.casefold())
@@ -191,14 +182,14 @@ def _new_event(context: Context) -> Event | None:
     free = [
         event
         for event in context.phrases.events
-        if event.setting in ("", context.setting.key) and not context.pick.heard(event.mark)
+        if event.setting in ("", context.setting.key) and not context.pick.was_used(event.mark)
     ]
     own = [event for event in free if event.setting]
     return context.pick.any_of(own if own and context.pick.percent(75) else free) if free else None
 
 
 def _due(context: Context) -> bool:
-    if context.line.kind in _QUIET or context.heard.feeling or context.heard.disclosure:
+    if context.line.kind in _QUIET or context.sentiment.feeling or context.sentiment.disclosure:
         return False
     if context.line.foreign:  # nothing bursts in on what was not understood
         return False
@@ -238,7 +229,7 @@ def add_breath(context: Context, kind: str, paragraphs: Paragraphs) -> None:
 
 def add_feeling(context: Context, kind: str, paragraphs: Paragraphs) -> None:
     """Adds that a feeling shown beside an act is noticed."""
-    if context.heard.feeling and kind not in ("feel", "speech"):
+    if context.sentiment.feeling and kind not in ("feel", "speech"):
         paragraphs[-1].append(seen(context))
 
 

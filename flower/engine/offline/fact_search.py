@@ -11,7 +11,7 @@ from functools import cached_property
 
 from msgspec.structs import replace
 
-from flower.engine.offline.facts import NOT_RECALLED, Fact, told_of
+from flower.engine.offline.facts import NOT_RECALLED, Fact, scene_facts
 from flower.engine.offline.grammar import stems, upper_first
 from flower.engine.offline.knowledge import Knowledge, core_of
 from flower.engine.offline.names import Name
@@ -64,7 +64,7 @@ class FactSearch(Knowledge):
         line = self.line
         called = self._called_besides(besides)
         asks = line.kind in ("know", "oracle", "speech", "recall", "aside")
-        words = (self.asked if asks else line.words) - called
+        words = (self.query_words if asks else line.words) - called
         prices = stems(" ".join(_PRICE_WORDS))
         names = self._names_meant(words, besides, asks=asks)
         if ASKS_PRICE.search(line.text) and words & prices and not price:
@@ -78,7 +78,7 @@ class FactSearch(Knowledge):
             focus = frozenset[str]().union(*(kindred(word) for word in focus & words))
             words = frozenset[str]().union(*(kindred(word) for word in words))
         hits = self._fitting(
-            words | focus, focus, names, self.asked - called if asks else None, besides
+            words | focus, focus, names, self.query_words - called if asks else None, besides
         )
         for score, fact in self._by_form(hits, least, price=price):
             fits = (secret or not fact.secret) and (fact.price or not price)
@@ -119,7 +119,7 @@ class FactSearch(Knowledge):
         return sorted(numbered, key=lambda pair: pair[0] < least or NUMBER.search(pair[1].text) is None)
 
     def _rest_of(self, fact: Fact) -> Fact | None:
-        """Returns the second half of what was told of somebody, who is asked for once more."""
+        """Returns the second half of what was said of somebody, who is asked for once more."""
         core = core_of(fact.more)
         if self.pick.noted(core_of(fact.text)):
             return None
@@ -128,7 +128,7 @@ class FactSearch(Knowledge):
         self.pick.note(core)
         if fact.subject is None:
             return None
-        who = upper_first(fact.subject.said)  # "He has new gloves" alone would be of anybody
+        who = upper_first(fact.subject.with_article)  # "He has new gloves" alone would be of anybody
         return replace(fact, text=_OF_THEM.sub(f"{who} ", fact.more, count=1), more="")
 
     def _fitting(
@@ -136,7 +136,7 @@ class FactSearch(Knowledge):
         words: frozenset[str],
         focus: frozenset[str],
         names: tuple[Name, ...],
-        asked: frozenset[str] | None,
+        query: frozenset[str] | None,
         speaker: str = "",
     ) -> list[tuple[int, Fact]]:
         """Returns the facts that touch the words, best first; ``asked``: only those that answer these.
@@ -145,18 +145,18 @@ class FactSearch(Knowledge):
         """
         question = asked_part(self.line.speech or self.line.text)
         who = re.match(r"\W*(?:and |so |but )?who\b", question, re.IGNORECASE) is not None
-        found = rank_facts(self.lore, words, focus=focus, names=names, who=who)
-        if asked is None:
+        hits = rank_facts(self.lore, words, focus=focus, names=names, who=who)
+        if query is None:
             looks = self.line.kind in ("look", "search", "think")
             thing = stems(self.line.object)
             return [
                 (score + NOT_RECALLED, fact)
-                for score, fact in found
+                for score, fact in hits
                 if belongs_to(fact, words, names, thing, of_people=looks)
             ]
         if things := counted(question):
-            return [(score + FORM_POINTS, fact) for score, fact in found if counts(fact, things)]
-        asked -= measured(question)
+            return [(score + FORM_POINTS, fact) for score, fact in hits if counts(fact, things)]
+        query -= measured(question)
         led = {fact.subject for fact in self.lore.facts} & set(names)
         of_whom = led if who_is(question) else ()
         seeks = SEEKING.search(self.line.text) is not None
@@ -164,7 +164,7 @@ class FactSearch(Knowledge):
             (
                 score
                 + NOT_RECALLED
-                + 4 * leads_with(fact, asked)
+                + 4 * leads_with(fact, query)
                 + FORM_POINTS
                 * fit(
                     question,
@@ -174,8 +174,8 @@ class FactSearch(Knowledge):
                 ),
                 fact,
             )
-            for score, fact in found
-            if answers_it(fact, asked, names, self.word_counts)
+            for score, fact in hits
+            if answers_it(fact, query, names, self.word_counts)
             and (not of_whom or fact.subject in of_whom)
         ]
         return sorted(fitting, key=lambda pair: -pair[0])
@@ -184,42 +184,42 @@ class FactSearch(Knowledge):
         """Returns the secret that the line touches most, for whoever has earned it."""
         line = self.line
         focus = stems(f"{line.object} {line.topic} {self.place}")
-        found = rank_facts(self.lore, line.words | focus, focus=focus, names=self.named)
+        hits = rank_facts(self.lore, line.words | focus, focus=focus, names=self.named)
         return next(
-            (fact for score, fact in found if fact.secret and score >= least and self.use(fact)), None
+            (fact for score, fact in hits if fact.secret and score >= least and self.use(fact)), None
         )
 
     def from_scene(self, *, of_me: bool = False, date: bool = False) -> Fact | None:
         """Returns what the scene says about the line, or who the player is, or the day; None when nothing."""
         facts = [
             fact
-            for fact in told_of(self.cue.scene, self.lore)
+            for fact in scene_facts(self.cue.scene, self.lore)
             if not fact.secret and (of_me or date or not self.is_recent(fact))
         ]
         if of_me:
-            found = [fact for fact in facts if _I_AM.search(fact.text)]
+            hits = [fact for fact in facts if _I_AM.search(fact.text)]
         elif date:
-            found = [
+            hits = [
                 fact for fact in facts[:1] if NUMBER.search(fact.text) or "day" in fact.text.casefold()
             ]
         elif self.line.kind in ("know", "recall", "aside", "oracle") and (
             about_me(self.line.text) or counted(self.line.text) or not self.near_words
         ):
-            asked = self.asked - measured(self.line.text)
-            wanted = content(asked, [one for one in self.named if one.kind == "person"])
+            query = self.query_words - measured(self.line.text)
+            topics = content(query, [one for one in self.named if one.kind == "person"])
             things = counted(self.line.text)
-            found = [fact for fact in facts if things and counts(fact, things)] or [
+            hits = [fact for fact in facts if things and counts(fact, things)] or [
                 fact
                 for fact in facts
-                if wanted
-                and len(wanted & fact.words) == len(wanted)
+                if topics
+                and len(topics & fact.words) == len(topics)
                 and (_OF_ME.search(fact.text) or not self.named)
             ]
         else:
             noun = self.line.object.rsplit(" ", 1)[
                 -1
             ].casefold()  # small: a board is no Board of Lights
-            found = [
+            hits = [
                 fact
                 for fact in facts
                 if noun
@@ -227,15 +227,15 @@ class FactSearch(Knowledge):
                 and _YOURS.search(fact.text)
                 and not re.search(rf"\b(?:an?|some) (?:\w+ )?{re.escape(noun)}", self.line.text)
             ]
-        for fact in found[:1]:
+        for fact in hits[:1]:
             self.use(fact)
-        return found[0] if found else None
+        return hits[0] if hits else None
 
     @cached_property
     def near_words(self) -> bool:
         """Whether the lore has a sentence with all that is asked."""
-        wanted = content(self.asked - measured(self.line.text), ())
-        return any(wanted <= fact.words for fact in self.lore.facts if not fact.secret)
+        topics = content(self.query_words - measured(self.line.text), ())
+        return any(topics <= fact.words for fact in self.lore.facts if not fact.secret)
 
     def again(self, instead: Fact | None, *, besides: str = "", least: int = 16) -> Fact | None:
         """Returns a fact that was given before and is asked for once more, None when none is meant.
@@ -248,11 +248,11 @@ class FactSearch(Knowledge):
         names = tuple(name for name in self.named if name.short != besides) or self.meant(besides)
         focus = stems(f"{self.line.object} {self.line.topic}")
         called = stems(" ".join(name.full for name in self.named if name not in names))
-        words = frozenset[str]().union(*(kindred(word) for word in self.asked - called))
-        found = self._fitting(words | focus, focus, names, self.asked - called, besides)
+        words = frozenset[str]().union(*(kindred(word) for word in self.query_words - called))
+        hits = self._fitting(words | focus, focus, names, self.query_words - called, besides)
         recent = [
             (score + least * (asks_price and AMOUNT.search(fact.text) is not None), fact)
-            for score, fact in found
+            for score, fact in hits
             if not fact.secret
             and core_of(fact.text).casefold() in self.recent  # not in this very reply
         ]

@@ -13,7 +13,7 @@ from functools import lru_cache
 from msgspec import Struct
 from msgspec.structs import replace
 
-from flower.engine.offline.grammar import sentences, stem, stems
+from flower.engine.offline.grammar import sentences, stem, stems, word_set
 from flower.engine.offline.names import Name, NameKind, all_stems, as_kind, find_names, mentioned
 from flower.engine.offline.tables import word_list
 from flower.engine.recall.secrets import secret_text, secret_title
@@ -78,10 +78,10 @@ class Lore(Struct, frozen=True):
         """Returns the names a text mentions: in full, or people by a part that no full name took."""
         folded = text.casefold()
         whole = [name for name in self.names if name.full.casefold() in folded]
-        taken = frozenset(stem for name in whole for stem in all_stems(name.full))
-        said = all_stems(text) - taken
+        used = frozenset(stem for name in whole for stem in all_stems(name.full))
+        rest = all_stems(text) - used
         return tuple(
-            name for name in self.names if name in whole or mentioned(name, _without(whole, text), said)
+            name for name in self.names if name in whole or mentioned(name, _without(whole, text), rest)
         )
 
 
@@ -94,11 +94,11 @@ def by_office(lore: Lore, text: str) -> tuple[Name, ...]:
     called -= stems(" ".join(word_list("not_people")))
     if not called:
         return ()
-    known = (fact for fact in lore.facts if fact.subject is not None and not fact.secret)
+    candidates = (fact for fact in lore.facts if fact.subject is not None and not fact.secret)
     return tuple(
         dict.fromkeys(
             fact.subject
-            for fact in known
+            for fact in candidates
             if fact.subject and fact.subject.kind == "person" and called & offices(fact.text)
         )
     )[:1]
@@ -129,8 +129,8 @@ _ANY_PERSON = stems("man woman boy girl child lady person fellow gentleman old y
 @lru_cache(maxsize=1024)
 def offices(sentence: str) -> frozenset[str]:
     """Returns the stems of what the sentence says its subject is by trade."""
-    found = _OFFICE.search(sentence.partition(" which ")[0])
-    words = set(all_stems(found["role"])) if found else set()
+    match = _OFFICE.search(sentence.partition(" which ")[0])
+    words = set(all_stems(match["role"])) if match else set()
     words |= {
         stem(word) for verb, called in _KEEPERS if verb.search(sentence) for word in called.split()
     }
@@ -152,49 +152,33 @@ _LIKE_WHAT = re.compile(
     re.IGNORECASE,
 )
 _GENDER = {"man": "he", "gentleman": "he", "boy": "he", "woman": "she", "lady": "she", "girl": "she"}
-_ANY_LOOKS = frozenset(
-    [
-        "young",
-        "tall",
-        "first",
-        "same",
-        "other",
-        "little",
-        "strange",
-        "nearest",
-        "next",
-        "last",
-        "poor",
-        "dead",
-        "whole",
-        "right",
-    ]
+_ANY_LOOKS = word_set(
+    "young tall first same other little strange nearest next last poor dead whole right"
 )
 
 
 def by_looks(lore: Lore, text: str) -> tuple[Name, ...]:
     """Returns whom the lore describes so: "the man with yellow gloves" wears yellow gloves."""
-    found = LOOKS.search(text)
-    seen = stems(found["seen"]) if found else frozenset()
-    if not found and (said := _LIKE_WHAT.search(text)) and said["adj"].casefold() not in _ANY_LOOKS:
-        seen = stems(said["adj"])
-        return tuple(
-            dict.fromkeys(
-                fact.subject
-                for fact in lore.facts
-                if seen and not fact.secret and seen <= fact.words
-                and fact.subject is not None and fact.subject.kind == "person"
-                and fact.subject.they == _GENDER[said["who"].casefold()]
-            )
-        )[:1]  # fmt: skip
-    return tuple(
-        dict.fromkeys(
-            fact.subject
-            for fact in lore.facts
-            if len(seen) > 1 and not fact.secret and seen <= fact.words
-            and fact.subject is not None and fact.subject.kind == "person"
-        )
-    )[:1]  # fmt: skip
+    they = ""  # anybody
+    seen = frozenset[str]()
+    if match := LOOKS.search(text):
+        seen = stems(match["seen"])
+        if len(seen) < 2:  # one word of it is nobody's alone
+            return ()
+    elif (match := _LIKE_WHAT.search(text)) and match["adj"].casefold() not in _ANY_LOOKS:
+        seen, they = stems(match["adj"]), _GENDER[match["who"].casefold()]
+    if not seen:
+        return ()
+    people = (
+        fact.subject
+        for fact in lore.facts
+        if fact.subject is not None
+        and fact.subject.kind == "person"
+        and not fact.secret
+        and seen <= fact.words
+        and they in ("", fact.subject.they)
+    )
+    return tuple(one for one in (next(people, None),) if one is not None)
 
 
 def _without(names: Sequence[Name], text: str) -> str:
@@ -250,16 +234,16 @@ def with_recalled(world: Lore, passages: Sequence[str], spoken_of: tuple[str, ..
     others: list[str] = []
     for rank, passage in enumerate(passages):
         body = " ".join(_plain(passage, "you")[1].split())
-        found = [fact.text for fact in world.facts if fact.text in body]
-        ranks |= {text: rank for text in found if text not in ranks}
-        if not found:
+        matches = [fact.text for fact in world.facts if fact.text in body]
+        ranks |= {text: rank for text in matches if text not in ranks}
+        if not matches:
             others.append(passage)
     more = gather(others, spoken_of=spoken_of) if others or not world.facts else Lore((), ())
     facts = [replace(fact, rank=ranks.get(fact.text, NOT_RECALLED)) for fact in world.facts]
     facts = sorted([*more.facts, *facts], key=lambda fact: fact.rank)
-    known = {name.full for name in world.names}
-    own = (*world.own, *(name for name in more.own if name.full not in known))
-    names = (*world.names, *(name for name in more.names if name.full not in known))
+    full_names = {name.full for name in world.names}
+    own = (*world.own, *(name for name in more.own if name.full not in full_names))
+    names = (*world.names, *(name for name in more.names if name.full not in full_names))
     return Lore(tuple(facts), names, own)
 
 
@@ -349,7 +333,7 @@ _A_THING = re.compile(r"\b(?:the|a|an|its|his|her|their|no|every|each|this) [a-z
 
 
 def _fact(sentence: str, rank: int, names: tuple[Name, ...], title: str, *, hidden: bool) -> Fact:
-    said = all_stems(sentence)
+    parts = all_stems(sentence)
     return Fact(
         section=title,
         text=sentence,
@@ -357,13 +341,13 @@ def _fact(sentence: str, rank: int, names: tuple[Name, ...], title: str, *, hidd
         rank=rank,
         words=stems(sentence),
         core=stems(sentence),
-        names=tuple(name for name in names if mentioned(name, sentence, said)),
+        names=tuple(name for name in names if mentioned(name, sentence, parts)),
         secret=hidden or secret_text(sentence),
         price=bool(_PRICE.search(sentence)),
     )
 
 
-def told_of(text: str, lore: Lore) -> tuple[Fact, ...]:
+def scene_facts(text: str, lore: Lore) -> tuple[Fact, ...]:
     """Returns the sentences of a scene as facts, those about the player too."""
     return tuple(
         _fact(one, 0, lore.names, "", hidden=False)

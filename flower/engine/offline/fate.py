@@ -1,6 +1,6 @@
 """Questions that chance answers: yes and no, dice, who is alive; the same whenever it is asked. Pure.
 
-A yes-or-no question is answered with the statement it asks about, if its subject can be told from its predicate
+A yes-or-no question is answered with the statement it asks about, if its subject can be parted from its predicate
 for certain. English does not mark where "the old door locked" parts, so the rest gets a bare yes or no.
 """
 
@@ -62,9 +62,9 @@ _NOUN = re.compile(
 def answer_dice(context: Context) -> Paragraphs:
     """Returns the player's roll and what it leads to."""
     count, sides, bonus = context.line.dice
-    shown, share = oracle.roll(context.pick.chance, count, sides, bonus)
+    result, share = oracle.roll(context.pick.chance, count, sides, bonus)
     table = "dice_high" if share >= 0.66 else "dice_middle" if share >= 0.34 else "dice_low"
-    return [[shown, context.say(table)]]
+    return [[result, context.say(table)]]
 
 
 def fate_of(context: Context, question: str) -> str:
@@ -94,22 +94,22 @@ def answer_oracle(context: Context) -> Paragraphs:
     if _DO_I_SEE.search(context.line.text):
         seen = context.say("seen_yes" if answer.startswith("yes") else "seen_no")
         return [[seen, tell(context, fact) or context.say("detail")], [remark(context, 30)]]
-    said = context.say(
+    verdict = context.say(
         f"oracle.{answer}" if restated else f"oracle_bare.{answer[:3].rstrip('_')}",
         {"restated": restated},
     )
     return [
-        [said, tell(context, fact)],
+        [verdict, tell(context, fact)],
         [remark(context, 30)],
     ]
 
 
 def _fate(context: Context) -> str:
     """Returns whether somebody lives, by what has happened to them: chance has no say in it."""
-    found = _DEAD.search(context.line.text)
-    if not found:
+    match = _DEAD.search(context.line.text)
+    if not match:
         return ""
-    words = (found["who"] or found["whom"] or "").strip(" ?.!")
+    words = (match["who"] or match["whom"] or "").strip(" ?.!")
     if words.casefold().startswith("there"):  # "Is there anybody else alive?"
         return who_is_present(context)
     pointed = meant_by(words, context.scene, context.lore) if words.casefold() in _POINTING else ""
@@ -123,14 +123,14 @@ def _fate(context: Context) -> str:
         return context.say("fate_dead", slots)
     if key in scene.spared or (name is not None and key_of(name.short) in scene.spared):
         return context.say("fate_alive", slots)
-    if found["kill"]:
+    if match["kill"]:
         return context.say("fate_not_by_you", slots)
     if name is None:
         return context.say("fate_alive", slots)
     if not _is_lost(name):
         return context.say("fate_alive", slots)
-    known = next((fact for fact in context.facts_of(name.full) if fact.subject == name), None)
-    text = context.fact_slots(known)["telling"] if known and context.use(known) else ""
+    fact = next((fact for fact in context.facts_of(name.full) if fact.subject == name), None)
+    text = context.with_more(fact) if fact and context.use(fact) else ""
     return f"{context.say('fate_unknown', slots)} {text}"
 
 
@@ -139,7 +139,7 @@ def _is_lost(name: Name) -> bool:
 
 
 def restate(question: str, positive: bool, names: Iterable[Name]) -> str:
-    """Returns ``The door is not locked.`` for ``Is the door locked?``, or "" when it cannot be told."""
+    """Returns ``The door is not locked.`` for ``Is the door locked?``, or "" when that cannot be seen."""
     last = re.split(r"(?<=[.!?])\s+", question.strip())[-1].rstrip("?! .")
     match = _QUESTION.match(last)
     if not match:

@@ -16,78 +16,22 @@ _SENTENCE_END = re.compile(
 
 # Past forms whose present cannot be had by cutting an ending.
 IRREGULAR = {
-    "ate": "eat",
-    "became": "become",
-    "began": "begin",
-    "bought": "buy",
-    "broke": "break",
-    "brought": "bring",
-    "built": "build",
-    "came": "come",
-    "caught": "catch",
-    "chose": "choose",
-    "crept": "creep",
-    "drank": "drink",
-    "drew": "draw",
-    "drove": "drive",
-    "fell": "fall",
-    "felt": "feel",
-    "fled": "flee",
-    "forgot": "forget",
-    "fought": "fight",
-    "found": "find",
-    "gave": "give",
-    "given": "give",
-    "got": "get",
-    "heard": "hear",
-    "held": "hold",
-    "hid": "hide",
-    "hidden": "hide",
-    "kept": "keep",
-    "knew": "know",
-    "laid": "lay",
-    "led": "lead",
-    "left": "leave",
-    "lent": "lend",
-    "lit": "light",
-    "lost": "lose",
-    "made": "make",
-    "meant": "mean",
-    "met": "meet",
-    "paid": "pay",
-    "ran": "run",
-    "rang": "ring",
-    "said": "say",
-    "sang": "sing",
-    "sat": "sit",
-    "saw": "see",
-    "sent": "send",
-    "shook": "shake",
-    "shot": "shoot",
-    "slept": "sleep",
-    "snuck": "sneak",
-    "sold": "sell",
-    "spoke": "speak",
-    "stole": "steal",
-    "stood": "stand",
-    "stuck": "stick",
-    "struck": "strike",
-    "swam": "swim",
-    "swore": "swear",
-    "thought": "think",
-    "threw": "throw",
-    "told": "tell",
-    "took": "take",
-    "went": "go",
-    "woke": "wake",
-    "won": "win",
-    "wore": "wear",
-    "wrote": "write",
-}
+    "ate": "eat", "became": "become", "began": "begin", "bought": "buy", "broke": "break", "brought": "bring",
+    "built": "build", "came": "come", "caught": "catch", "chose": "choose", "crept": "creep", "drank": "drink",
+    "drew": "draw", "drove": "drive", "fell": "fall", "felt": "feel", "fled": "flee", "forgot": "forget",
+    "fought": "fight", "found": "find", "gave": "give", "given": "give", "got": "get", "heard": "hear",
+    "held": "hold", "hid": "hide", "hidden": "hide", "kept": "keep", "knew": "know", "laid": "lay", "led": "lead",
+    "left": "leave", "lent": "lend", "lit": "light", "lost": "lose", "made": "make", "meant": "mean", "met": "meet",
+    "paid": "pay", "ran": "run", "rang": "ring", "said": "say", "sang": "sing", "sat": "sit", "saw": "see",
+    "sent": "send", "shook": "shake", "shot": "shoot", "slept": "sleep", "snuck": "sneak", "sold": "sell",
+    "spoke": "speak", "stole": "steal", "stood": "stand", "stuck": "stick", "struck": "strike", "swam": "swim",
+    "swore": "swear", "thought": "think", "threw": "throw", "told": "tell", "took": "take", "went": "go",
+    "woke": "wake", "won": "win", "wore": "wear", "wrote": "write",
+}  # fmt: skip
 
 _PERSONS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE), said)
-    for pattern, said in (
+    (re.compile(pattern, re.IGNORECASE), replacement)
+    for pattern, replacement in (
         (r"\bi\s+am\b", "you are"),
         (r"\bi\s+was\b", "you were"),
         (r"\bam\s+i\b", "are you"),
@@ -117,23 +61,23 @@ def word_set(text: str) -> frozenset[str]:
 
 def sentences(text: str) -> list[str]:
     """Returns the sentences of running text, each with its end mark, none empty."""
-    found: list[str] = []
+    parts: list[str] = []
     start = 0
     for match in _SENTENCE_END.finditer(text):
         piece = text[start : match.end()].strip()
         if _ABBREVIATION.search(piece):
             continue
         if piece:
-            found.append(piece)
+            parts.append(piece)
         start = match.end()
     rest = text[start:].strip()
-    return [*found, rest] if rest else found
+    return [*parts, rest] if rest else parts
 
 
 def second_person(text: str) -> str:
     """Returns what the player said of themself as it is said to them: ``my knife`` -> ``your knife``."""
-    for pattern, said in _PERSONS:
-        text = pattern.sub(said, text)
+    for pattern, replacement in _PERSONS:
+        text = pattern.sub(replacement, text)
     return text
 
 

@@ -14,33 +14,11 @@ from msgspec import Struct
 from flower.engine.offline.grammar import second_person, upper_first
 
 Feeling = Literal[
-    "",
-    "fear",
-    "grief",
-    "anger",
-    "joy",
-    "shame",
-    "weary",
-    "pain",
-    "lonely",
-    "wonder",
-    "doubt",
-    "disgust",
-]
+    "", "fear", "grief", "anger", "joy", "shame", "weary", "pain", "lonely", "wonder", "doubt", "disgust",
+]  # fmt: skip
 Disclosure = Literal[
-    "",
-    "confession",
-    "affection",
-    "insult",
-    "praise",
-    "name",
-    "self",
-    "loss",
-    "plan",
-    "love",
-    "hate",
-    "comfort",
-]
+    "", "confession", "affection", "insult", "praise", "name", "self", "loss", "plan", "love", "hate", "comfort",
+]  # fmt: skip
 ECHO_WORDS = 14  # a longer sentence is not said back to somebody
 
 _FEELINGS: tuple[tuple[Feeling, str], ...] = (
@@ -176,7 +154,7 @@ _SAYS_THAT = re.compile(
 )
 
 
-# An act before the telling: what it says back would be the act.
+# An act before the disclosure: what it says back would be the act.
 _DOES_AND_TELLS = re.compile(
     r"^i [a-z]+ [^.,\"]{1,60}\band (?:tell|say|confess|admit|whisper|explain|mention)\b", re.IGNORECASE
 )
@@ -190,7 +168,7 @@ _ASKS_FOR = re.compile(r"\b(?:please|let me|let us|official business)\b", re.IGN
 _JOIN = re.compile(r"^(?:and|but|so|well|then|now|because|yes|no)\b,?\s+", re.IGNORECASE)
 
 
-class Heard(Struct, frozen=True):
+class Sentiment(Struct, frozen=True):
     """What a line tells of the player. ``name`` is what they call themself, "" if they do not."""
 
     feeling: Feeling = ""
@@ -200,20 +178,20 @@ class Heard(Struct, frozen=True):
     subject: str = ""  # what a liking is about: "this town"
 
 
-def hear(text: str, spoken: str) -> Heard:
+def hear(text: str, spoken: str) -> Sentiment:
     """Returns what a line tells; ``spoken`` are the words of it that were said aloud, "" if none were."""
     if not spoken and _WRITES.match(text):
-        return Heard(feeling=_feeling(text))
-    said = spoken or _SAYS_THAT.sub("", text)
-    named = _NAME.search(said) or _I_AM_NAME.search(said)
+        return Sentiment(feeling=_feeling(text))
+    speech = spoken or _SAYS_THAT.sub("", text)
+    named = _NAME.search(speech) or _I_AM_NAME.search(speech)
     name = " ".join(named.group("name").split()).strip(" .,") if named else ""
-    disclosure = _disclosure(text, said, name)
-    return Heard(
+    disclosure = _disclosure(text, speech, name)
+    return Sentiment(
         feeling=_feeling(text),
         disclosure=disclosure,
         name=name if not name.islower() else "",
-        echo="" if _DOES_AND_TELLS.match(said) else _echo(said),
-        subject=_subject(said) if disclosure in ("love", "hate") else "",
+        echo="" if _DOES_AND_TELLS.match(speech) else _echo(speech),
+        subject=_subject(speech) if disclosure in ("love", "hate") else "",
     )
 
 
@@ -221,8 +199,8 @@ def _feeling(text: str) -> Feeling:
     if _WEEPS.search(text):
         return "grief"
     for name, pattern in _FEELING:
-        for found in pattern.finditer(text):
-            before = text[: found.start()]
+        for match in pattern.finditer(text):
+            before = text[: match.start()]
             if _NOT.search(before):
                 continue
             if _MINE.search(before) or _MY.search(before) or _felt(before):
@@ -242,31 +220,31 @@ def _felt(before: str) -> bool:
     )
 
 
-def _disclosure(text: str, said: str, name: str) -> Disclosure:
-    if _CONFESSION.search(said) or re.match(r"^i (?:confess|admit)\b", text, re.IGNORECASE):
+def _disclosure(text: str, speech: str, name: str) -> Disclosure:
+    if _CONFESSION.search(speech) or re.match(r"^i (?:confess|admit)\b", text, re.IGNORECASE):
         return "confession"
     if _AFFECTION.search(text) and not _WITH_FORCE.search(text):
         return "affection"
-    if _INSULT.search(said):
+    if _INSULT.search(speech):
         return "insult"
     return next(
-        (disclosure for disclosure, pattern in _DISCLOSURES if pattern.search(said)),
+        (disclosure for disclosure, pattern in _DISCLOSURES if pattern.search(speech)),
         "name" if name else "",
     )
 
 
-def _subject(said: str) -> str:
-    found = re.search(
+def _subject(speech: str) -> str:
+    match = re.search(
         r"\b(?:love|like|adore|enjoy|hate|loathe|stand|despise|trust)\s+((?:this|that|the|these|those|my|your|it)\b[^.,;!?]{0,30})",
-        said,
+        speech,
         re.IGNORECASE,
     )
-    return second_person(found.group(1).strip()) if found and len(found.group(1).split()) <= 4 else ""
+    return second_person(match.group(1).strip()) if match and len(match.group(1).split()) <= 4 else ""
 
 
-def _echo(said: str) -> str:
+def _echo(speech: str) -> str:
     """Returns the last sentence that tells something, turned round, without an end mark."""
-    for sentence in reversed(re.split(r"(?<=[.!?;])\s+", said.strip())):
+    for sentence in reversed(re.split(r"(?<=[.!?;])\s+", speech.strip())):
         words = sentence.strip(" .!?;,\u2026").split()
         if (
             not 3 <= len(words) <= ECHO_WORDS

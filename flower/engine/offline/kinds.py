@@ -150,7 +150,7 @@ def _discloses(context: Context) -> bool:
     line = context.line
     to_somebody = line.verb != "write"  # a letter to one's sister is heard by nobody
     acts = line.kind in ("state", "other", "take", "use", "rest")
-    return acts and to_somebody and context.heard.disclosure in _DISCLOSED
+    return acts and to_somebody and context.sentiment.disclosure in _DISCLOSED
 
 
 def _lets_talk(context: Context) -> bool:
@@ -159,7 +159,7 @@ def _lets_talk(context: Context) -> bool:
 
 def _feels_alone(context: Context) -> bool:
     line = context.line
-    return bool(context.heard.feeling and (_TO_NOBODY.search(line.text) or line.kind == "oracle"))
+    return bool(context.sentiment.feeling and (_TO_NOBODY.search(line.text) or line.kind == "oracle"))
 
 
 def _asks_how_i_feel(context: Context) -> bool:
@@ -172,7 +172,7 @@ def _keeps_on(context: Context) -> bool:
 
 def _feels(context: Context) -> bool:
     acts = context.line.kind in ("state", "think", "other", "rest", "speech")
-    return bool(context.heard.feeling and acts and not context.line.speech)
+    return bool(context.sentiment.feeling and acts and not context.line.speech)
 
 
 def _exclaims(context: Context) -> bool:

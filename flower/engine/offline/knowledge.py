@@ -20,12 +20,12 @@ from flower.engine.offline.relevance import (
     by_head,
     content,
     counts,
+    facts_of_names,
     kindred,
     leads_with,
     measured,
-    told_first,
 )
-from flower.engine.offline.scene import Scene, first_place, goal_of, key_of, wanted_by
+from flower.engine.offline.scene import Scene, first_place, goal_of, key_of, pronoun_in
 from flower.engine.offline.tables import word_list
 from flower.engine.offline.templates import Picker
 from flower.engine.provider.base import ChatMessage, Cue
@@ -73,7 +73,7 @@ class Knowledge:
     def nearby(self) -> tuple[Name, ...]:
         """People whom the lore ties to the place, or whom the scene has at hand at the beginning."""
         places = [name for name in self.lore.named_in(self.place) if name.kind == "place"]
-        found = [
+        people = [
             fact.subject
             for fact in self.lore.facts
             if fact.subject is not None
@@ -83,19 +83,21 @@ class Knowledge:
         ]
         if not self.scene.place and not self.goal:
             opening = f"{self.cue.scene} {self.replies[0] if self.replies else ''}"
-            found = [name for name in self.lore.named_in(opening) if name.kind == "person"] + found
-        return tuple(name for name in dict.fromkeys(found) if not name.gone)
+            people = [name for name in self.lore.named_in(opening) if name.kind == "person"] + people
+        return tuple(name for name in dict.fromkeys(people) if not name.gone)
 
     def facts_of(self, words: str) -> list[Fact]:
         """Returns what is openly known about a place or a person, what begins with the name first."""
         names = self.lore.named_in(words)
-        known = [fact for fact in self.lore.facts if not fact.secret and not self.is_recent(fact)]
-        about = [fact for fact in known if fact.subject is not None and fact.subject in names]
-        return about + [fact for fact in known if fact not in about and set(names) & set(fact.names)]
+        open_facts = [fact for fact in self.lore.facts if not fact.secret and not self.is_recent(fact)]
+        about = [fact for fact in open_facts if fact.subject is not None and fact.subject in names]
+        return about + [
+            fact for fact in open_facts if fact not in about and set(names) & set(fact.names)
+        ]
 
     # --- facts ------------------------------------------------------------------------------------
     @cached_property
-    def asked(self) -> frozenset[str]:
+    def query_words(self) -> frozenset[str]:
         """The stems of what is asked, without who is asked for it and what is done meanwhile."""
         part = asked_part(self.line.text)
         return self.line.words if part == self.line.text else self.line.words & stems(part)
@@ -105,37 +107,37 @@ class Knowledge:
         return Counter(word for fact in self.lore.facts for word in fact.words)
 
     def about(self, names: Sequence[Name]) -> Fact | None:
-        """Returns something openly known about one of the names that was not told lately, None for nothing."""
-        known = (
+        """Returns something openly known about one of the names that was not said lately, None for nothing."""
+        candidates = (
             fact
             for fact in self.lore.facts
             if not fact.secret and fact.subject in names and not fact.price
         )
-        return next((fact for fact in known if self.use(fact)), None)
+        return next((fact for fact in candidates if self.use(fact)), None)
 
-    def first_of(self, besides: str = "", *, told_too: bool = False) -> Fact | None:
+    def first_of(self, besides: str = "", *, repeats: bool = False) -> Fact | None:
         """Returns what the lore says of whoever or whatever the question names, None when it knows neither.
 
-        Chosen by the words of the question among what was not told lately; ``told_too``: else what was.
+        Chosen by the words of the question among what was not said lately; ``repeats``: else what was.
         """
-        asked = asked_part(self.line.speech or self.line.text)
+        question = asked_part(self.line.speech or self.line.text)
         named = tuple(name for name in self.named if name.short != besides)
         pointed = () if named else self.meant(besides)
-        names = (*named, *pointed, *by_head(self.lore, asked))
-        wanted = content(stems(asked) - measured(asked), names)
+        names = (*named, *pointed, *by_head(self.lore, question))
+        query = content(stems(question) - measured(question), names)
         own = next((name for name in self.named if name.short == besides), None)
-        found = told_first(self.lore.facts, wanted, names, self.word_counts, own)
-        if pointed and besides:  # whom "he" means is a guess: what is told must be about what was asked
-            found = [fact for fact in found if any(kindred(word) & fact.words for word in wanted)]
-        fresh = next((fact for fact in found if self.use(fact)), None)
-        return fresh or (found[0] if found and told_too else None)
+        hits = facts_of_names(self.lore.facts, query, names, self.word_counts, own)
+        if pointed and besides:  # whom "he" means is a guess: what is said must be about what was asked
+            hits = [fact for fact in hits if any(kindred(word) & fact.words for word in query)]
+        fresh = next((fact for fact in hits if self.use(fact)), None)
+        return fresh or (hits[0] if hits and repeats else None)
 
     def of_thing(self) -> Fact | None:
         """Returns what is known of the thing an act is done to: a sentence that begins with it."""
         words = stems(self.line.object) or self.line.words
         rare = frozenset(word for word in words if self.word_counts.get(word, 0) <= 2 * COMMON_FACTS)
         heads = by_head(self.lore, self.line.object or self.line.text)
-        found = [
+        hits = [
             fact
             for fact in self.lore.facts
             if not fact.secret
@@ -145,18 +147,18 @@ class Knowledge:
                 or (rare and leads_with(fact, rare))
             )
         ]
-        return next((fact for fact in found if self.use(fact)), None)
+        return next((fact for fact in hits if self.use(fact)), None)
 
     def who_knows(self, besides: str) -> Name | None:
         """Returns somebody whom the lore ties to what is asked and who is not at hand, None for nobody."""
-        wanted = content(self.asked, self.named)
+        query = content(self.query_words, self.named)
         at_hand = {key_of(one) for one in (*self.scene.company, besides)}
         for fact in self.lore.facts:
             who = fact.subject
             if who is None or who.kind != "person" or fact.secret or key_of(who.short) in at_hand:
                 continue
             shares = any(
-                kindred(word) & fact.core and self.word_counts[word] <= COMMON_FACTS for word in wanted
+                kindred(word) & fact.core and self.word_counts[word] <= COMMON_FACTS for word in query
             )
             if (shares or who in self.named) and not self.people.is_gone(who):
                 return who
@@ -168,34 +170,36 @@ class Knowledge:
 
     def meant(self, besides: str = "") -> tuple[Name, ...]:
         """Returns whom "he" or "she" of a question is about: the last one named so, gone or not."""
-        asked = self.line.speech if self.line.speech_act == "ask" and self.line.speech else ""
-        topic = self.line.topic if self.line.kind == "speech" and not asked else ""
-        wanted = wanted_by(asked or topic or ("" if self.line.kind == "speech" else self.line.text))
-        if not wanted:
+        question = self.line.speech if self.line.speech_act == "ask" and self.line.speech else ""
+        topic = self.line.topic if self.line.kind == "speech" and not question else ""
+        pronoun = pronoun_in(
+            question or topic or ("" if self.line.kind == "speech" else self.line.text)
+        )
+        if not pronoun:
             return ()
         for message in reversed(self.history[-4:]):
-            found = [
+            people = [
                 name
                 for name in self.lore.named_in(message.content)
-                if name.kind == "person" and name.they == wanted and name.short != besides
+                if name.kind == "person" and name.they == pronoun and name.short != besides
             ]
             folded = message.content.casefold()
-            if found:
-                return (max(found, key=lambda name: folded.rfind(name.short.casefold())),)
+            if people:
+                return (max(people, key=lambda name: folded.rfind(name.short.casefold())),)
         return ()
 
     def last_named(self, text: str) -> Name | None:
         """Returns who was named last and is called as "him" or "her" of the text, None for nobody who is there."""
-        wanted = wanted_by(text)
+        pronoun = pronoun_in(text)
         for message in reversed(self.history[-4:]):
             folded = message.content.casefold()
-            found = [
+            people = [
                 name
                 for name in self.lore.named_in(message.content)
-                if name.kind == "person" and name.they == wanted and not self.people.is_gone(name)
+                if name.kind == "person" and name.they == pronoun and not self.people.is_gone(name)
             ]
-            if wanted and found:
-                return max(found, key=lambda name: folded.rfind(name.short.casefold()))
+            if pronoun and people:
+                return max(people, key=lambda name: folded.rfind(name.short.casefold()))
         return None
 
     def lately_named(self) -> tuple[Name, ...]:
@@ -210,14 +214,14 @@ class Knowledge:
         return self._some(lambda fact: fact.rank < SPARE_RANK)
 
     def rumour(self) -> Fact | None:
-        """Returns something people say that was not told lately, None when nobody says anything."""
+        """Returns something people say that is new, None when nobody says anything."""
         rumours = (
             one for one in self.lore.facts if "rumour" in one.section.casefold() and not one.secret
         )
         return next((fact for fact in rumours if self.use(fact)), None) or self.spare()
 
     def tale(self) -> Fact | None:
-        """Returns something that happened here once and was not told lately, else any fact; None for nothing."""
+        """Returns something that happened here once and was not said lately, else any fact; None for nothing."""
         once = [
             fact
             for fact in self.lore.facts
@@ -231,9 +235,9 @@ class Knowledge:
         return fact
 
     def at_hand(self) -> Fact | None:
-        """Returns a fact about the place that was not told yet, or None; who is there speaks for themself."""
+        """Returns a fact about the place that is new, or None; who is there speaks for themself."""
         here = [one for one in (*self.lore.named_in(self.place), *self.named) if one.kind != "person"]
-        return self._some(lambda fact: fact.subject in here and not self.was_told(fact))
+        return self._some(lambda fact: fact.subject in here and not self.was_given(fact))
 
     def _some(self, fits: Callable[[Fact], bool]) -> Fact | None:
         facts = [
@@ -257,19 +261,24 @@ class Knowledge:
 
     def counted(self, thing: str) -> Fact | None:
         """Returns what says how many there are of a thing: "the steps"; None when nothing does."""
-        wanted = frozenset[str]().union(*(kindred(word) for word in stems(thing)))
-        known = (fact for fact in self.lore.facts if not fact.secret and counts(fact, wanted))
-        return next((fact for fact in known if not self.pick.noted(core_of(fact.text))), None)
+        query = frozenset[str]().union(*(kindred(word) for word in stems(thing)))
+        candidates = (fact for fact in self.lore.facts if not fact.secret and counts(fact, query))
+        return next((fact for fact in candidates if not self.pick.noted(core_of(fact.text))), None)
 
-    def was_told(self, fact: Fact) -> bool:
-        """Whether a fact was told in this story, however long ago, as far as the story is seen."""
+    def was_given(self, fact: Fact) -> bool:
+        """Whether a fact was given in this story, however long ago, as far as the story is seen."""
         core, end = core_of(fact.text).casefold(), _end(fact.text)
         return any(core in reply.casefold() or end in reply.casefold() for reply in self.replies)
 
     def is_recent(self, fact: Fact) -> bool:
-        """Whether a fact was told in one of the last replies or in this one."""
+        """Whether a fact was given in one of the last replies or in this one."""
         core = core_of(fact.text)
         return core.casefold() in self.recent or _end(fact.text) in self.recent or self.pick.noted(core)
+
+    def with_more(self, fact: Fact) -> str:
+        """Returns a fact and the sentence that leans on it, unless that was said lately."""
+        more = fact.more if core_of(fact.more).casefold() not in self.recent else ""
+        return f"{fact.text} {more}".strip()
 
     def fact_slots(self, fact: Fact) -> dict[str, str]:
         """Returns the slots a fact fills; ``fact_lc`` only when it can stand behind "that"."""
@@ -281,13 +290,12 @@ class Knowledge:
             lowered = stop(fact.text)
         elif word.casefold() in word_list("stop_words") or word in ("No", "Two", "Three", "Nothing"):
             lowered = stop(lower_first(fact.text))
-        more = fact.more if core_of(fact.more).casefold() not in self.recent else ""
         return {
             "fact": fact.text,
             "fact_plain": quoted,
             "fact_said": spoken(fact.text, tagged=True)[1:],
             "fact_lc": lowered,
-            "telling": f"{fact.text} {more}".strip(),
+            "telling": self.with_more(fact),
         }
 
 

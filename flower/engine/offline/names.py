@@ -12,7 +12,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from flower.engine.offline.grammar import stem
+from flower.engine.offline.grammar import stem, word_set
 from flower.engine.offline.questions import is_adverb
 from flower.engine.offline.tables import word_list
 
@@ -39,22 +39,7 @@ _OPENING_VERBS = re.compile(
     r"^\s(?:says|wants|knows|sells|swears|carries|works for|belongs|lives|keeps|loves|hates|remembers|"
     r"is (?:\w+teen|\w+ty|small|tall|young|old|nine|ten|eleven|twelve)\b)"
 )
-_OF_A_REALM = frozenset(
-    {
-        "king",
-        "queen",
-        "crown",
-        "crowns",
-        "kingdom",
-        "ambassador",
-        "envoy",
-        "army",
-        "court",
-        "town",
-        "city",
-        "treaty",
-    }
-)
+_OF_A_REALM = word_set("king queen crown crowns kingdom ambassador envoy army court town city treaty")
 _PREDICATES = frozenset({"is", "as", "was", "be", "became"})
 _GONE = re.compile(
     r"^(?P<between>[^.;]{0,110}?)\b(?:vanished|disappeared|went missing|is missing|is dead|was found dead|"
@@ -62,19 +47,9 @@ _GONE = re.compile(
     r"(?<!the )drowned)\b"
 )
 KIN = (
-    "brother",
-    "sister",
-    "son",
-    "daughter",
-    "wife",
-    "husband",
-    "cousin",
-    "uncle",
-    "aunt",
-    "friend",
-    "mother",
+    "brother", "sister", "son", "daughter", "wife", "husband", "cousin", "uncle", "aunt", "friend", "mother",
     "father",
-)
+)  # fmt: skip
 _LOST = re.compile(r"\blost (?:his|her|their) \w+ $")
 _SOMEBODY_ELSES = re.compile(
     r"\b(when|who|whose|whom|that|brother|sister|husband|wife|mother|father|sons?|daughters?|the day|before|after)\b"
@@ -102,7 +77,7 @@ class Name(Struct, frozen=True):
     common: frozenset[str] = frozenset()  # parts that are words, too: the lamp is not Ilsabet Lamp
 
     @property
-    def said(self) -> str:
+    def with_article(self) -> str:
         """Returns the name as it is in a sentence: "the Salt Stair", "Maud Tolley"."""
         return f"the {self.full}" if self.article else self.full
 
@@ -128,9 +103,9 @@ def find_names(text: str) -> tuple[Name, ...]:
         counts[name] = counts.get(name, 0) + 1
         if not opens or len(words) > 1 or _OPENING_VERBS.match(text[match.end() : match.end() + 30]):
             sure.add(name)
-    kept = [name for name in counts if name in sure]
-    padded = [f" {name} " for name in kept]
-    whole = [name for name in kept if sum(f" {name} " in other for other in padded) == 1]
+    candidates = [name for name in counts if name in sure]
+    padded = [f" {name} " for name in candidates]
+    whole = [name for name in candidates if sum(f" {name} " in other for other in padded) == 1]
     return tuple(_name(name, text) for name in whole)
 
 
@@ -143,17 +118,17 @@ def as_kind(name: Name, kind: NameKind) -> Name:
     return replace(name, kind=kind, short=name.full, they="it", gone=False)
 
 
-def mentioned(name: Name, text: str, said: frozenset[str]) -> bool:
+def mentioned(name: Name, text: str, parts: frozenset[str]) -> bool:
     """Returns whether the text has the full name, or ``said`` (its stems) a part of a person's name."""
     if name.full.casefold() in text.casefold():
         return True
     return name.kind == "person" and any(
-        stem(part) in said
+        stem(part) in parts
         for part in name.full.split()
         if _distinct(part)
         and (part.casefold() not in name.common or part in text)
         and (
-            stem(part) not in said  # "spare parts" are no Spar
+            stem(part) not in parts  # "spare parts" are no Spar
             or re.search(rf"\b{re.escape(part)}(?:['\u2019]?s)?\b", text, re.IGNORECASE)
         )
     )
@@ -306,9 +281,9 @@ def _pronoun(full: str, text: str) -> str:
     for match in re.finditer(rf"\b{re.escape(short_name(full))}\b", text):
         following = text[match.end() : match.end() + _LOOK_AHEAD_CHARS]
         following = _ELSEWHERE.split(following)[0]
-        found = _GENDERED.search(following)
-        if found:  # a sentence that begins with "He" is about somebody; "her" may be anybody's
-            weight = _OPENS_PRONOUN if found.group()[0].isupper() else 1
-            votes["she" if found.group().lower() in _SHE_WORDS else "he"] += weight
+        word = _GENDERED.search(following)
+        if word:  # a sentence that begins with "He" is about somebody; "her" may be anybody's
+            weight = _OPENS_PRONOUN if word.group()[0].isupper() else 1
+            votes["she" if word.group().lower() in _SHE_WORDS else "he"] += weight
     best = max(votes, key=lambda key: votes[key])
     return best if votes[best] else "they"

@@ -10,7 +10,7 @@ from flower.engine.offline.grammar import lower_first, spoken, stems
 from flower.engine.offline.hearing import hear
 from flower.engine.offline.people import Absent
 from flower.engine.offline.relevance import asks_what_became
-from flower.engine.offline.voice import Speaker, as_said_by
+from flower.engine.offline.voice import Speaker, in_voice_of
 
 Paragraphs = list[list[str]]
 _WHO_IS_GONE = re.compile(
@@ -70,7 +70,7 @@ _FOR_THEM = re.compile(
 
 
 def tell(context: Context, fact: Fact | None) -> str:
-    """Returns a fact that belongs to the line, told by the narrator."""
+    """Returns a fact that belongs to the line, as the narrator says it."""
     return context.say("lore_near", context.fact_slots(fact)) if fact else ""
 
 
@@ -104,12 +104,12 @@ def about_the_gone(context: Context) -> Fact | None:
 
 def holder_of_office(context: Context) -> Fact | None:
     """Returns what is known of whoever holds an office, when the question is who does: "Who is the First Pilot?" """
-    asked = _WHO_HOLDS.search(context.line.text)
-    if asked is None:
+    match = _WHO_HOLDS.search(context.line.text)
+    if match is None:
         return None
-    held = re.compile(rf"\bis (?:the )?{re.escape(asked['office'])}\b")
-    found = [fact for fact in context.lore.facts if not fact.secret and held.search(fact.text)]
-    return next((fact for fact in found if context.use(fact)), found[0] if found else None)
+    held = re.compile(rf"\bis (?:the )?{re.escape(match['office'])}\b")
+    hits = [fact for fact in context.lore.facts if not fact.secret and held.search(fact.text)]
+    return next((fact for fact in hits if context.use(fact)), hits[0] if hits else None)
 
 
 def in_charge(context: Context) -> Fact | None:
@@ -149,7 +149,7 @@ def the_place(context: Context, most: int = 2) -> str:
     texts: list[str] = []
     for fact in context.facts_of(context.place)[:most]:
         if context.use(fact):
-            texts.append(context.fact_slots(fact)["telling"] if not texts else fact.text)
+            texts.append(context.with_more(fact) if not texts else fact.text)
     return " ".join(texts) or site(context)
 
 
@@ -169,7 +169,7 @@ def who_is_here(context: Context) -> str:
         if name.short in context.scene.company or name in context.named or context.people.is_gone(name):
             continue
         context.meet(name.short)
-        return context.say("here_is", {"someone": name.said, "someone_short": name.short})
+        return context.say("here_is", {"someone": name.with_article, "someone_short": name.short})
     return context.say("here_stranger") if context.pick.percent(30) else ""
 
 
@@ -199,7 +199,7 @@ def memory_slots(retold: str, text: str) -> dict[str, str]:
 
 def own_words(context: Context, speaker: Speaker, table: str) -> str:
     """Returns a sentence of the speaker's own that was not said yet, in a phrase of the table; or ""."""
-    fresh = [line for line in speaker.own if not context.pick.heard(line[:30])]
+    fresh = [line for line in speaker.own if not context.pick.was_used(line[:30])]
     if not fresh:
         return ""
     line = context.pick.any_of(fresh)
@@ -228,7 +228,7 @@ def remark(context: Context, likely: int = 40) -> str:
 
 def seen(context: Context) -> str:
     """Returns how whoever is there takes the player's feeling, or what it is like alone; "" without one."""
-    feeling = context.heard.feeling
+    feeling = context.sentiment.feeling
     if not feeling:
         return ""
     speaker = context.people.at_hand()
@@ -241,8 +241,8 @@ def seen(context: Context) -> str:
 def is_gift(context: Context) -> bool:
     """Whether the line gives something to somebody who is there to take it."""
     text = context.line.text
-    given = _GIVES.search(text) or (_TAKES_TO.search(text) and _to_a_person(context))
-    return bool(context.line.act and given and recipient(context))
+    gives = _GIVES.search(text) or (_TAKES_TO.search(text) and _to_a_person(context))
+    return bool(context.line.act and gives and recipient(context))
 
 
 def _to_a_person(context: Context) -> bool:
@@ -252,13 +252,13 @@ def _to_a_person(context: Context) -> bool:
 def recipient(context: Context) -> Speaker | None:
     """Returns who is meant by the line's name or pronoun, None for somebody gone or nobody at hand."""
     if _to_a_person(context):
-        found = context.people.addressed()
-        if isinstance(found, Absent) or _FOR_THEM.search(context.line.text):
+        addressee = context.people.addressed()
+        if isinstance(addressee, Absent) or _FOR_THEM.search(context.line.text):
             return None
-        return found
+        return addressee
     if _TO_SOMEBODY.search(context.line.text):
-        told = context.people.addressed()
-        return None if isinstance(told, Absent) else told
+        addressee = context.people.addressed()
+        return None if isinstance(addressee, Absent) else addressee
     if _TO_THEM.search(context.line.text) or _GIVES.search(context.line.text):
         return context.people.pointed_at(context.line.text) or context.people.at_hand()
     return None
@@ -284,5 +284,5 @@ def in_their_words(context: Context, speaker: Speaker, fact: Fact) -> str:
 
 def in_phrase(context: Context, speaker: Speaker, table: str, fact: Fact) -> str:
     """Returns a fact as the speaker tells it, in a phrase of the table."""
-    slots = context.fact_slots(as_said_by(speaker, fact, context.line.words))
+    slots = context.fact_slots(in_voice_of(speaker, fact, context.line.words))
     return context.say(table, speaker.slots | slots)

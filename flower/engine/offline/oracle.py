@@ -54,8 +54,8 @@ def decided(outcome: Outcome) -> RiskRoll:
 def shown_outcome(reply: str) -> Outcome | Literal[""]:
     """Returns what the dice that a reply shows have decided, "" when it shows none."""
     at = reply.rfind("[2d6: ")
-    shown = reply[at : reply.find("]", at)] if at >= 0 else ""
-    return next((outcome for outcome, words in _WORDS.items() if shown.endswith(words)), "")
+    bracket = reply[at : reply.find("]", at)] if at >= 0 else ""
+    return next((outcome for outcome, words in _WORDS.items() if bracket.endswith(words)), "")
 
 
 def throw(chance: Chance) -> RiskRoll:

@@ -103,11 +103,11 @@ def read(line: str) -> ParsedLine:
     unread = latin and in_another_language(text)
     nothing: Reading = ("other", {})
     kind, details = nothing if unread else _kind(text)
-    asked = details.get("speech", "") if details.get("speech_act") == "ask" else ""
+    question = details.get("speech", "") if details.get("speech_act") == "ask" else ""
     return ParsedLine(
         kind=kind,
         text=text,
-        words=stems(_questions(asked)) or stems(asked or text),
+        words=stems(_questions(question)) or stems(question or text),
         foreign=bool(letters) and (not latin or unread),
         **details,
     )
@@ -141,8 +141,8 @@ def _kind(text: str) -> Reading:
     quoted = _QUOTED.search(text)
     if quoted:
         words = quoted.group(1).strip()
-        heard = _HAIL.sub("", words)  # "Odo? I think we know each other." asks nothing
-        said = {"speech": words, "speech_act": speech_act_of(heard), "topic": topic_of(words)}
+        bare = _HAIL.sub("", words)  # "Odo? I think we know each other." asks nothing
+        utterance = {"speech": words, "speech_act": speech_act_of(bare), "topic": topic_of(words)}
         outside = " ".join(_QUOTED.sub(" ", text).split()).strip(" ,.")
         kind, details = act_of(outside) if outside else ("speech", {})
         if kind in ("fight", "contest", "risk"):
@@ -150,7 +150,9 @@ def _kind(text: str) -> Reading:
         beside = details.get("act", "") if kind in _BESIDE else ""
         if written := _WRITTEN_ON.match(outside):  # nobody hears a note
             return "use", act_of(written["done"])[1] | {"verb": "note"}
-        return "speech", said | {"beside": "" if beside.split(" ")[0] in ("lie", "soften") else beside}
+        return "speech", utterance | {
+            "beside": "" if beside.split(" ")[0] in ("lie", "soften") else beside
+        }
     condition = _WHEN.match(text)
     if condition:  # "When the tide turns I walk on.": an act, and when
         return act_of(text[condition.end() :])
@@ -227,7 +229,7 @@ def _in_first_person(act: str) -> str:
     first, _, rest = act.partition(" ")
     if first.casefold() in ("i", "we", "the", "a", "my", "his", "her"):
         return act
-    rest = re.sub(r"\band ([a-z]+s)\b", lambda found: f"and {base_verb(found.group(1))}", rest)
+    rest = re.sub(r"\band ([a-z]+s)\b", lambda match: f"and {base_verb(match.group(1))}", rest)
     return f"I {base_verb(first.lower())} {rest}".strip()
 
 

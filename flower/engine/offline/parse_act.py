@@ -237,7 +237,7 @@ def _of_verb(bare: str, verb: str, kind: str) -> Reading:
 
 
 def _kind_with_object(bare: str, verb: str, kind: str, noun: str) -> str:
-    """Returns the kind of an act, which depends on what it is done to: a stew is ordered, a man is told."""
+    """Returns the kind of an act, which depends on what it is done to: a stew is ordered, a man is given orders."""
     if verb == "order" and _ORDERS.match(bare):
         return "speech"
     if verb == "challenge" and _CONTEST.match(bare):
@@ -245,7 +245,7 @@ def _kind_with_object(bare: str, verb: str, kind: str, noun: str) -> str:
     if verb == "leave" and _LEAVES.match(bare):
         return "use"
     if kind == "search" and (verb in ("watch", "observe", "study") or _FOR_PEOPLE.match(bare)):
-        return "look"  # "I watch the crowd, looking for a face I know"
+        return "look"  # "I watch the crowd, looking for somebody I know"
     if kind == "fight" and noun.rsplit(" ", 1)[-1].casefold() in word_list("things_hit"):
         return "use"  # a stove does not hit back
     return "use" if kind == "risk" and verb in word_list("risky_alone") and noun else kind

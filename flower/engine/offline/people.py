@@ -1,6 +1,6 @@
 """Finds out who is spoken to. Pure.
 
-A line rarely says so outright: the name may be called, told, asked, or left out because the talk is
+A line rarely says so outright: the name may be called, be asked, or left out because the talk is
 going on. Somebody dead or missing is talked about and does not answer, whatever they are called by. What
 is not found is somebody at hand, never nobody.
 """
@@ -18,7 +18,7 @@ from flower.engine.offline.names import KIN, Name, all_stems
 from flower.engine.offline.parse import ParsedLine
 from flower.engine.offline.questions import is_adverb
 from flower.engine.offline.relevance import asked_part
-from flower.engine.offline.scene import Scene, key_of, meant_by, wanted_by
+from flower.engine.offline.scene import Scene, key_of, meant_by, pronoun_in
 from flower.engine.offline.tables import vocabulary, word_list
 from flower.engine.offline.voice import Speaker, of_name, of_stranger
 
@@ -112,7 +112,7 @@ class People:
     def addressed(self) -> Speaker | Absent:
         """Returns who is spoken to.
 
-        In this order: the one called by name, the one named where an addressee stands, the one whose trade
+        In this order: the one called by name, the one named where an addressee is, the one whose trade
         is named there, who was spoken to last, the companion, whoever is at hand.
         """
         text = self._line.text
@@ -168,7 +168,7 @@ class People:
         )
 
     def _unknown_by_name(self, outside: str) -> Speaker | Absent | None:
-        """Returns whom a line names where an addressee stands and the lore does not have."""
+        """Returns whom a line names where an addressee is and the lore does not have."""
         match = _TO_A_NAME.search(outside)
         if not match or not can_be_name(match.group(1)) or self._is_no_person(match.group(1)):
             return None
@@ -190,15 +190,15 @@ class People:
 
     def pointed_at(self, text: str) -> Speaker | None:
         """Returns whom "him" or "her" of a text means: the last one at hand who is called so, or None."""
-        wanted = wanted_by(text)
+        pronoun = pronoun_in(text)
         name = meant_by(text, self._scene, self._lore)
-        found = self._by_name(name) if name else None
-        if found is None and name.startswith("the "):
-            found = of_stranger(name)
-        if isinstance(found, Speaker):
-            return found
+        person = self._by_name(name) if name else None
+        if person is None and name.startswith("the "):
+            person = of_stranger(name)
+        if isinstance(person, Speaker):
+            return person
         near = (of_name(one) for one in self._nearby if not self.is_gone(one))
-        return next((one for one in (*self._cast, *near) if wanted and one.they == wanted), None)
+        return next((one for one in (*self._cast, *near) if pronoun and one.they == pronoun), None)
 
     def at_hand(self) -> Speaker | None:
         """Returns whom a word without an addressee goes to: who was spoken to last, the companion, others here."""
@@ -207,10 +207,10 @@ class People:
             *([self._companion.name] if self._companion else []),
             *self._scene.company,
         ):
-            found = self._by_name(name) if name else None
-            if isinstance(found, Speaker):
-                return found
-            if name.startswith("the ") and found is None:
+            person = self._by_name(name) if name else None
+            if isinstance(person, Speaker):
+                return person
+            if name.startswith("the ") and person is None:
                 return of_stranger(name)
         return next((of_name(name) for name in self._nearby if not self.is_gone(name)), None)
 
@@ -233,7 +233,7 @@ class People:
         return of_name(name)
 
     def _can_be_somebody(self, who: str) -> bool:
-        """Whether what stands where somebody would be spoken to is no place and no thing: "visit the infirmary"."""
+        """Whether what is where somebody would be spoken to is no place and no thing: "visit the infirmary"."""
         last = who.split()[-1].casefold()
         place = any(
             stem(last) in all_stems(name.full) for name in self._lore.names if name.kind == "place"
@@ -256,7 +256,7 @@ class People:
         return None
 
     def _named_as_addressee(self, text: str) -> Speaker | Absent | None:
-        """Returns who is named where an addressee stands; a name behind "about" is only a topic."""
+        """Returns who is named where an addressee is; a name behind "about" is only a topic."""
         names = [name for name in self._lore.named_in(text) if name.kind == "person"]
         for name in names:
             before = _before(name, text)
@@ -269,32 +269,30 @@ class People:
 
     def _by_looks(self, text: str) -> Speaker | Absent | None:
         """Returns whom the lore describes so: "the man with yellow gloves" wears yellow gloves."""
-        found = LOOKS.search(text) or re.search(r"\b(?:the|that) [a-z]+ (?:[a-z]+ )?[a-z]+", text)
-        if found is None or not _BEFORE_ADDRESSEE.search(text[: found.start()].casefold()):
+        match = LOOKS.search(text) or re.search(r"\b(?:the|that) [a-z]+ (?:[a-z]+ )?[a-z]+", text)
+        if match is None or not _BEFORE_ADDRESSEE.search(text[: match.start()].casefold()):
             return None
         return next((self._of(name) for name in by_looks(self._lore, text)), None)
 
     def _by_trade(self, trade: str) -> Speaker | Absent | None:
         """Returns whom the lore knows by a trade: "the keeper" is whoever keeps something."""
-        wanted = all_stems(trade)
-        known = [
+        query = all_stems(trade)
+        candidates = [
             (fact.rank, fact.subject)
             for fact in self._lore.facts
-            if fact.subject is not None
-            and fact.subject.kind == "person"
-            and wanted & offices(fact.text)
+            if fact.subject is not None and fact.subject.kind == "person" and query & offices(fact.text)
         ]
-        if not known:
+        if not candidates:
             return None
-        nearby = [name for _, name in known if name in self._nearby]
-        return self._of((nearby or [min(known, key=lambda pair: pair[0])[1]])[0])
+        nearby = [name for _, name in candidates if name in self._nearby]
+        return self._of((nearby or [min(candidates, key=lambda pair: pair[0])[1]])[0])
 
 
 def _said_to(text: str) -> str:
     """Returns a line without what is asked or only meant in it: "I ask her what happened to Carrow" asks her."""
     text = _MEANS_TO.sub(" ", text)
-    asked = asked_part(text)
-    return text.removesuffix(asked).rstrip() if asked != text else text
+    question = asked_part(text)
+    return text.removesuffix(question).rstrip() if question != text else text
 
 
 def _before(name: Name, text: str) -> str:
@@ -306,19 +304,19 @@ def _before(name: Name, text: str) -> str:
 
 def _names_called(text: str) -> list[str]:
     """Returns the names somebody is called by: "Maud, where is it?", "Well, Maud?", "Lio? I have bread." """
-    found = [name for pattern in _CALLED for name in pattern.findall(text)]
-    found = [one for one in found if one.split()[0].casefold() not in _ARTICLES]
+    matches = [name for pattern in _CALLED for name in pattern.findall(text)]
+    matches = [one for one in matches if one.split()[0].casefold() not in _ARTICLES]
     named = [
         re.sub(r"^\S+ ", "", one) if one.split()[0].casefold() in word_list("no_names") else one
-        for one in found
+        for one in matches
     ]
-    kept = [one for one in named if can_be_name(one) and one.casefold() not in vocabulary().verbs]
-    kept = [one for one in kept if not one.startswith(("I'", "I\u2019"))]  # "Hello, I'm Mara."
-    return [one for one in kept if not _is_presented(one, text)]  # "Hello Ines" calls Ines
+    callees = [one for one in named if can_be_name(one) and one.casefold() not in vocabulary().verbs]
+    callees = [one for one in callees if not one.startswith(("I'", "I\u2019"))]  # "Hello, I'm Mara."
+    return [one for one in callees if not _is_presented(one, text)]  # "Hello Ines" calls Ines
 
 
 def _is_presented(name: str, text: str) -> bool:
-    """Whether a name is told of somebody: "I have a sister, Wren." calls nobody."""
+    """Whether somebody is presented by their name: "I have a sister, Wren." calls nobody."""
     before = text[: text.find(name)].rstrip(", ").split()
     return len(before) >= 2 and before[-1].casefold() in KIN
 

@@ -1,4 +1,4 @@
-"""Answers to questions that what is at hand answers: what one carries, has found, was told, the weather. Pure."""
+"""Answers to questions that what is at hand answers: what one carries, has found, has heard, the weather. Pure."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ def answer_now(context: Context) -> Paragraphs | None:
     text = context.line.text
     if _READS.search(text) and (written := context.first_of()) is not None:
         return [[context.say("reads", context.fact_slots(written))], [remark(context, 30)]]
-    said = _now(context, text)
-    return [[said], [remark(context, 30)]] if said else None
+    answer = _now(context, text)
+    return [[answer], [remark(context, 30)]] if answer else None
 
 
 def _now(context: Context, text: str) -> str:
@@ -95,11 +95,11 @@ def _now(context: Context, text: str) -> str:
     if _CARRIED.search(text):
         return _carried(context)
     if _FOUND.search(text):
-        return _found(context)
+        return _last_find(context)
     if (about := _SAID_ABOUT.search(text)) is not None:
-        return _said(context, about["who"], stems(about["topic"]))
-    if (said := _SAID.search(text)) is not None:
-        return _said(context, said["who"])
+        return _words_of(context, about["who"], stems(about["topic"]))
+    if (match := _SAID.search(text)) is not None:
+        return _words_of(context, match["who"])
     if (sky := _WEATHER.search(text)) is not None:
         return _sky(context, sky["sky"].casefold())
     if _TALK.search(text) and not re.search(r"\babout\b", text):
@@ -133,16 +133,16 @@ def _carried(context: Context) -> str:
     return context.say("carries", {"listed": listed, "listed_first": upper_first(listed)})
 
 
-def _found(context: Context) -> str:
+def _last_find(context: Context) -> str:
     for reply in reversed(context.replies[-_FINDS_LOOKED_AT:]):
         folded = reply.casefold()
-        found = next((one for one in context.setting.finds if one.casefold() in folded), None)
-        if found:
-            return context.say("found", {"find": found})
+        find = next((one for one in context.setting.finds if one.casefold() in folded), None)
+        if find:
+            return context.say("found", {"find": find})
     return context.say("found_nothing")
 
 
-def _said(context: Context, who: str, topic: frozenset[str] = frozenset()) -> str:
+def _words_of(context: Context, who: str, topic: frozenset[str] = frozenset()) -> str:
     """Returns the last words of somebody, about a topic if one is given; that they said none; "" for nobody."""
     if who.casefold() in ("he", "she"):
         name = meant_by(who, context.scene, context.lore) or next(
@@ -180,11 +180,11 @@ def _joined(quoted: list[str]) -> str:
     return " ".join(ended)
 
 
-def _sky(context: Context, asked: str) -> str:
+def _sky(context: Context, weather: str) -> str:
     sky = ", ".join(part for part in (context.cue.time, context.cue.weather) if part)
     if not sky:
         return ""
-    lead = "" if asked not in _FACTUAL else "Yes. " if asked in sky.casefold() else "No. "
+    lead = "" if weather not in _FACTUAL else "Yes. " if weather in sky.casefold() else "No. "
     return lead + context.say("it_is", {"sky": sky, "sky_first": upper_first(sky)})
 
 
@@ -196,12 +196,12 @@ def answer_here(context: Context, about: Here) -> Paragraphs:
             if day is not None:
                 return [[day.text], [remark(context, 30)]]
         sky = ", ".join(part for part in (context.cue.time, context.cue.weather) if part)
-        said = (
+        sentence = (
             context.say("it_is", {"sky": sky, "sky_first": upper_first(sky)})
             if sky
             else context.say("hour")
         )
-        return [[said, context.air()]]
+        return [[sentence, context.air()]]
     if about == "people":
         return [[who_is_present(context)], [remark(context, 30)]]
     where = context.say("you_are_at" if context.place else "you_are_in", {"world": context.cue.world})
@@ -212,7 +212,7 @@ def who_is_present(context: Context) -> str:
     names = [one.name for one in context.cast]
     names += [one for one in context.scene.company if one not in names]
     names += [
-        name.said
+        name.with_article
         for name in context.nearby
         if name.short not in names and not context.people.is_gone(name)
     ]

@@ -118,7 +118,7 @@ def _within(text: str, most: int) -> str:
     """Returns the whole sentences of ``text`` that have at most ``most`` characters, the first one in any case."""
     if len(text) <= most:
         return text
-    ends = [found.end() for found in _SENTENCE_END.finditer(text)]
+    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
     fitting = [end for end in ends if end <= most] or ends[:1]
     return text[: fitting[-1]] if fitting else text
 
@@ -149,10 +149,10 @@ def composed(completion: Completion, phrases: Phrases | None = None) -> Composed
 def _load(folder: Path | None) -> Phrases:
     from flower.engine.offline.tables import load
 
-    found = load(folder)
-    for problem in found.problems:
+    phrases = load(folder)
+    for problem in phrases.problems:
         log.warning("phrases of the offline narrator: %s", problem)
-    return found
+    return phrases
 
 
 def _chance(cue: Cue) -> random.Random:

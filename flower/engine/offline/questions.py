@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+from flower.engine.offline.grammar import word_set
 from flower.engine.offline.tables import word_list
 from flower.text import sentences_of
 
@@ -133,23 +134,11 @@ _PUTS = re.compile(
 _CALL = re.compile(r"^\s*[A-Z][\w'-]+(?: [A-Z][\w'-]+)?,\s+(?=\S)")
 _ADVERB = re.compile(r"^([A-Za-z]{3,}ly)\b,?\s+(?:and\s+)?(?=\S)")
 # These say how the words are meant rather than how something happens: the line is talk.
-_OF_TALK = frozenset(
-    {
-        "honestly",
-        "really",
-        "frankly",
-        "actually",
-        "obviously",
-        "certainly",
-        "definitely",
-        "probably",
-        "surely",
-    }
-)
+_OF_TALK = word_set("honestly really frankly actually obviously certainly definitely probably surely")
 
 
 def about_me(text: str) -> bool:
-    """Whether a question wants to know something that only the player can have told."""
+    """Whether a question wants to know something that only the player can have said."""
     asks = _ASKS.search(text)
     mine = asks is not None and _I.search(text, asks.end()) is not None
     return mine and not _ADVICE.search(text) and not here(text)
@@ -170,8 +159,8 @@ def here(text: str) -> Here:
 
     The question may be one sentence of several: "What is this place? I have never been here."
     """
-    asked = [one for one in sentences_of(text) if one.endswith("?")] or [text]
-    return next((kind for one in asked for kind, pattern in _HERE if pattern.search(one)), "")
+    asking = [one for one in sentences_of(text) if one.endswith("?")] or [text]
+    return next((kind for one in asking for kind, pattern in _HERE if pattern.search(one)), "")
 
 
 def answers(question: str, sentence: str) -> tuple[bool, bool]:
@@ -210,14 +199,14 @@ def is_adverb(word: str) -> bool:
 
 def without_adverb(text: str) -> str:
     """Returns the line without the adverbs it begins with: "Quickly, I run" -> "I run"."""
-    while (found := _ADVERB.match(text)) and is_adverb(found.group(1)):
-        text = text[found.end() :]
+    while (match := _ADVERB.match(text)) and is_adverb(match.group(1)):
+        text = text[match.end() :]
     return text
 
 
 def tells_what_happens(text: str) -> bool:
     """Whether a line begins as a story does: "Luckily, nobody sees me"."""
-    found = _ADVERB.match(text)
-    if not found or not is_adverb(found.group(1)):
+    match = _ADVERB.match(text)
+    if not match or not is_adverb(match.group(1)):
         return False
-    return found.group(1).casefold() not in _OF_TALK
+    return match.group(1).casefold() not in _OF_TALK

@@ -34,7 +34,7 @@ _PLAYER = frozenset({"player", "the player", "you", "user", "i", "me"})
 
 @cache
 def _act() -> re.Pattern[str]:
-    """Returns what finds the plain verbs of a line, which are told in the past later."""
+    """Returns what finds the plain verbs of a line, which are put into the past later."""
     verbs = "|".join(sorted(vocabulary().verbs, key=len, reverse=True))
     return re.compile(rf"((?:\bI |^|\band |\bthen )(?:[a-z]+ly )?)({verbs})\b(?![-'])")
 
@@ -104,12 +104,16 @@ def remember(
     """
     words = (words - _asking() - _WEAK) or (words - _asking())
     recalled = _of_memories(memories)
-    said = [*recalled, *_of_messages(messages), *((_flat(text), False) for text in sentences(scene))]
-    told_from = len(said) - len(sentences(scene))
+    candidates = [
+        *recalled,
+        *_of_messages(messages),
+        *((_flat(text), False) for text in sentences(scene)),
+    ]
+    scene_from = len(candidates) - len(sentences(scene))
     by_others = _BY_OTHERS.search(line) is not None
     of_mine = only_i_can_tell(line)
     best: Recollection | None = None
-    for rank, (text, own) in enumerate(said):
+    for rank, (text, own) in enumerate(candidates):
         if (own and _ASKED.match(text)) or (own and by_others and text.startswith("I ")):
             continue
         if of_mine and not own:
@@ -120,7 +124,7 @@ def remember(
             continue
         shared = len(words & stems(text))
         form, alone = answers(line, text) if own else (False, False)
-        enough = 1 if len(words) < 2 or rank >= told_from else 2 if len(words) > 3 or not own else 1
+        enough = 1 if len(words) < 2 or rank >= scene_from else 2 if len(words) > 3 or not own else 1
         if not alone and shared < enough:
             continue
         points = shared * 10 + _FORM_POINTS * form + _ALONE_POINTS * alone + (6 if own else 0)
@@ -143,7 +147,7 @@ def _asking() -> frozenset[str]:
 
 def _of_memories(memories: Iterable[str]) -> list[tuple[str, bool]]:
     """Returns (sentence, said by the player), in the order given."""
-    said: list[tuple[str, bool]] = []
+    sayings: list[tuple[str, bool]] = []
     for memory in memories:
         own = False
         for line in re.split(r"\n+", memory):
@@ -151,23 +155,23 @@ def _of_memories(memories: Iterable[str]) -> list[tuple[str, bool]]:
             if match:
                 own = match.group("who").casefold() in _PLAYER
             text = line[match.end() :] if match else line
-            said += [
+            sayings += [
                 (_flat(one), own or (match is None and one.startswith("I ")))
                 for one in (_own_words(text) if own else sentences(text))
             ]
-    return said
+    return sayings
 
 
 def _of_messages(messages: Sequence[ChatMessage]) -> list[tuple[str, bool]]:
     """Returns the sentences of the player, newest message first, then those of the narrator."""
-    said = [
+    sayings = [
         (_flat(sentence), message.role == "user")
         for message in reversed(messages)
         for sentence in (
             _own_words(message.content) if message.role == "user" else sentences(message.content)
         )
     ]
-    return sorted(said, key=lambda pair: not pair[1])
+    return sorted(sayings, key=lambda pair: not pair[1])
 
 
 def _own_words(message: str) -> list[str]:

@@ -86,8 +86,8 @@ _CALLED = re.compile(r"\b(?:the|this|that|our|your) (?P<head>[a-z]{4,})\b", re.I
 def asked_part(text: str) -> str:
     """Returns what is asked in "I ask her what she saw" or "I am lost, who is Bram?"; else the text as it is."""
     text = text[: text.rfind("?") + 1] or text  # "You need not tell me if ..." behind it asks nothing
-    found = _ASKING.search(text) or _BY_COMMA.search(text) or ("?" not in text and SEEKING.search(text))
-    return found["asked"] if found else text
+    match = _ASKING.search(text) or _BY_COMMA.search(text) or ("?" not in text and SEEKING.search(text))
+    return match["asked"] if match else text
 
 
 def asks_what_became(text: str) -> bool:
@@ -128,8 +128,8 @@ def who_is(question: str) -> bool:
 
 def measured(question: str) -> frozenset[str]:
     """Returns the stem of what "how far", "how old" measures: no answer has that very word."""
-    found = _MEASURES.search(question)
-    return stems(found.group(1)) if found else frozenset()
+    match = _MEASURES.search(question)
+    return stems(match.group(1)) if match else frozenset()
 
 
 def answers_it(
@@ -139,26 +139,26 @@ def answers_it(
 
     A question that says nothing but a name is answered by whatever has that name.
     """
-    wanted = content(words, names)
-    if not wanted:
+    query = content(words, names)
+    if not query:
         return bool(set(names) & set(fact.names))
-    share = covered(fact, wanted, common)
-    if not names and len(wanted) == 1 and common.get(min(wanted), 0) > 2 * COMMON_FACTS:
-        return bool(kindred(min(wanted)) & stems(" ".join(fact.text.split()[:5])))
+    share = covered(fact, query, common)
+    if not names and len(query) == 1 and common.get(min(query), 0) > 2 * COMMON_FACTS:
+        return bool(kindred(min(query)) & stems(" ".join(fact.text.split()[:5])))
     if names and not set(names) & set(fact.names):
-        return share >= 1 and len(wanted) > 1
+        return share >= 1 and len(query) > 1
     return share >= ANSWERED if names else share > ANSWERED
 
 
-def leads_with(fact: Fact, wanted: frozenset[str]) -> bool:
+def leads_with(fact: Fact, query: frozenset[str]) -> bool:
     """Whether a sentence begins with what is asked about: it is about that, and does not only mention it."""
     head = stems(" ".join(fact.text.split()[:3]))
-    return any(kindred(word) & head for word in wanted)
+    return any(kindred(word) & head for word in query)
 
 
-def covered(fact: Fact, wanted: frozenset[str], common: Mapping[str, int]) -> float:
+def covered(fact: Fact, query: frozenset[str], common: Mapping[str, int]) -> float:
     """Returns how much of the words a fact has, from 0 to 1; a word that few facts have weighs more."""
-    weights = {word: _COMMON if common.get(word, 0) > COMMON_FACTS else _RARE for word in wanted}
+    weights = {word: _COMMON if common.get(word, 0) > COMMON_FACTS else _RARE for word in query}
     has = sum(weight for word, weight in weights.items() if kindred(word) & fact.words)
     return has / sum(weights.values()) if weights else 0.0
 
@@ -195,10 +195,10 @@ def belongs_to(
 
 def counted(question: str) -> frozenset[str]:
     """Returns the stems that may stand for what is counted in "how many guards are there", none without such."""
-    found = HOW_MANY.search(question)
+    match = HOW_MANY.search(question)
     return (
-        frozenset[str]().union(*(kindred(word) for word in stems(found["what"])))
-        if found
+        frozenset[str]().union(*(kindred(word) for word in stems(match["what"])))
+        if match
         else frozenset()
     )
 
@@ -232,7 +232,7 @@ def fit(question: str, fact: Fact, *, named: bool, seeks: bool) -> int:
 
 def by_head(lore: Lore, text: str) -> tuple[Name, ...]:
     """Returns the places and things that a text calls by the head of their name: "the Scale"."""
-    called = {stem(found["head"].casefold()) for found in _CALLED.finditer(text)}
+    called = {stem(match["head"].casefold()) for match in _CALLED.finditer(text)}
     return tuple(
         name
         for name in lore.names
@@ -245,9 +245,9 @@ def _head(full: str) -> str:
     return full.partition(" of ")[0].split()[-1]
 
 
-def told_first(
+def facts_of_names(
     facts: Iterable[Fact],
-    wanted: frozenset[str],
+    query: frozenset[str],
     names: Sequence[Name],
     common: Mapping[str, int],
     own: Name | None = None,
@@ -260,13 +260,13 @@ def told_first(
     for fact in facts:
         if fact.secret:
             continue
-        hits = [word for word in wanted if kindred(word) & fact.words]
+        hits = [word for word in query if kindred(word) & fact.words]
         score = sum(
             _COMMON_POINTS if common.get(word, 0) > COMMON_FACTS else _RARE_POINTS for word in hits
         )
         score += _LEADS * leads_with(fact, frozenset(hits)) if hits else 0
         about = _SUBJECT if fact.subject in names else _MENTIONED if set(names) & set(fact.names) else 0
-        half = len(hits) > 1 and 2 * len(hits) >= len(wanted)
+        half = len(hits) > 1 and 2 * len(hits) >= len(query)
         mine = own in fact.names and any(kindred(word) & fact.core for word in hits)
         if about == _SUBJECT or (about and hits) or score >= ENOUGH or half or mine:
             scored.append((score + about + _LEADS * mine - (fact.rank > 0), fact))

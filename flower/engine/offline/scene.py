@@ -1,7 +1,7 @@
-"""Where the story stands, as the player's own lines and the replies to them have left it.
+"""The state of the story, as the player's own lines and the replies to them have left it.
 
 Pure. Replays what can still be seen of the story: the place, who is at hand there, who is being spoken
-to, what the player has told of themself, and how fights have ended. Nothing is stored: what a branch of
+to, what the player has disclosed of themself, and how fights have ended. Nothing is stored: what a branch of
 the story does not hold has not happened there.
 """
 
@@ -26,7 +26,7 @@ from flower.engine.provider.base import ChatMessage
 
 COMPANY = 4  # people at hand: more cannot be kept apart
 MEANT = 6  # people a "him" or "her" may mean
-DISCLOSURES_KEPT = 12  # things the player told of themself that are kept in mind
+DISCLOSURES_KEPT = 12  # things the player disclosed of themself that are kept in mind
 _SPEAKS = re.compile(
     r"\" (?:[a-z]+s) (the [a-z]+(?: [a-z]+)?|[A-Z][\w'-]+(?: [A-Z][\w'-]+)?)(?=[.,\s])|"
     r"\" (the [a-z]+(?: [a-z]+)?|[A-Z][\w'-]+(?: [A-Z][\w'-]+)?) [a-z]+s\b|"
@@ -77,7 +77,7 @@ class Scene(Struct, frozen=True):
     company: tuple[str, ...] = ()  # names of people at hand, the last to speak first
     partner: str = ""  # who is being spoken to
     name: str = ""  # what the player calls themself
-    disclosures: tuple[str, ...] = ()  # sentences the player told of themself, oldest first
+    disclosures: tuple[str, ...] = ()  # sentences the player disclosed of themself, oldest first
     dead: frozenset[str] = frozenset()  # keys of those the player has killed
     spared: frozenset[str] = frozenset()  # keys of those who came away from a fight alive
     meant: tuple[str, ...] = ()  # who was spoken of or to, last first: whom "him" and "her" may mean
@@ -112,7 +112,7 @@ def key_of(name: str) -> str:
     return name.casefold().removeprefix("the ").removeprefix("a ").removeprefix("your ").strip()
 
 
-def wanted_by(text: str) -> str:
+def pronoun_in(text: str) -> str:
     """Returns the pronoun that a text points with, ``he`` or ``she``, "" when it points at nobody."""
     pronoun = _POINTED.search(text.casefold())
     return "" if pronoun is None else "he" if pronoun.group(1) else "she"
@@ -128,11 +128,11 @@ def they_of(name: str, lore: Lore) -> str:
 
 def meant_by(text: str, scene: Scene, lore: Lore) -> str:
     """Returns whom "him" or "her" of a text means, the last one called so who is not gone; "" for nobody."""
-    wanted = wanted_by(text)
+    pronoun = pronoun_in(text)
     gone = {name.short for name in lore.of_kind("person") if name.gone}
     named = (*scene.meant, scene.partner, *scene.company)
     return next(
-        (one for one in named if wanted and one not in gone and they_of(one, lore) == wanted), ""
+        (one for one in named if pronoun and one not in gone and they_of(one, lore) == pronoun), ""
     )
 
 
@@ -170,19 +170,19 @@ def _after_line(scene: Scene, line: ParsedLine, lore: Lore) -> Scene:
             partner = partner if partner in company else ""
             meant = tuple(_spoken_of(line, lore))[:MEANT]
         place = goal if not _within(goal, lore) else place
-    if found := _gone_to(line, lore):
-        partner = found
-        company = (found, *(one for one in company if one != found))[:COMPANY]
-    heard = hear(line.text, line.speech)
+    if host := _gone_to(line, lore):
+        partner = host
+        company = (host, *(one for one in company if one != host))[:COMPANY]
+    sentiment = hear(line.text, line.speech)
     disclosures = scene.disclosures
-    if heard.disclosure in ("self", "loss", "confession", "name") and heard.echo:
-        disclosures = (*disclosures, heard.echo)[-DISCLOSURES_KEPT:]
+    if sentiment.disclosure in ("self", "loss", "confession", "name") and sentiment.echo:
+        disclosures = (*disclosures, sentiment.echo)[-DISCLOSURES_KEPT:]
     return replace(
         scene,
         place=place,
         company=company,
         partner=partner,
-        name=heard.name or scene.name,
+        name=sentiment.name or scene.name,
         disclosures=disclosures,
         meant=meant,
         along=along,
@@ -198,7 +198,7 @@ def _within(goal: str, lore: Lore) -> bool:
 
 
 def _along(scene: Scene, line: ParsedLine, lore: Lore) -> tuple[str, ...]:
-    """Returns who comes along from this line on: whoever is asked to, until they are left or told to stay."""
+    """Returns who comes along from this line on: whoever is asked to, until they are left or have to stay."""
     if _PARTS.search(line.text):
         return ()
     if not _INVITES.search(line.text):
@@ -212,17 +212,17 @@ def _spoken_of(line: ParsedLine, lore: Lore) -> list[str]:
     """Returns who is named or described in a line, the last first."""
     text = _ALOUD.sub(" ", line.text)
     named = [one for one in lore.named_in(text) if one.kind == "person"]
-    found = [(text.casefold().find(one.short.casefold()), one.short) for one in named]
+    mentions = [(text.casefold().find(one.short.casefold()), one.short) for one in named]
     people = word_list("people")
     for match in _DESCRIBED.finditer(text):
         words = match["who"].casefold().split()
         noun = next((index for index, word in enumerate(words) if word in people), None)
         if noun is not None and not named:
-            found.append((match.start(), f"the {' '.join(words[: noun + 1])}"))
-    return [who for _, who in sorted(found, reverse=True)]
+            mentions.append((match.start(), f"the {' '.join(words[: noun + 1])}"))
+    return [who for _, who in sorted(mentions, reverse=True)]
 
 
-def _is_told(name: Name, text: str) -> bool:
+def _is_addressed(name: Name, text: str) -> bool:
     """Whether somebody is named in a line where the one who is spoken to would be."""
     if name.kind != "person" or name.gone:
         return False
@@ -233,7 +233,9 @@ def _is_told(name: Name, text: str) -> bool:
 def _gone_to(line: ParsedLine, lore: Lore) -> str:
     """Returns whom a line goes to, sits with or follows: they are at hand from then on; "" for nobody."""
     if line.kind == "speech":
-        return next((one.short for one in lore.named_in(line.text) if _is_told(one, line.text)), "")
+        return next(
+            (one.short for one in lore.named_in(line.text) if _is_addressed(one, line.text)), ""
+        )
     if line.kind not in ("move", "rest", "search", "look", "risk", "fight", "trade"):
         return ""
     if _SITS_WITH.search(line.text) and not lore.named_in(line.text):
@@ -253,13 +255,15 @@ def goal_of(line: ParsedLine, lore: Lore) -> str:
     if (
         line.kind == "search" and line.verb == "find"
     ):  # "I find the Patient Eel": a place that has a name
-        return next((name.said for name in lore.named_in(line.text) if name.kind == "place"), "")
+        return next(
+            (name.with_article for name in lore.named_in(line.text) if name.kind == "place"), ""
+        )
     moves = [one for one in clauses(_ALOUD.sub(" ", line.text)) if verb_of(one)[1] == "move"]
     if line.kind != "move" and not line.goal and not moves:
         return ""
     text = line.text if line.kind == "move" else " ".join(moves)
     places = [name for name in lore.named_in(text) if name.kind == "place"]
-    return places[0].said if places else line.goal
+    return places[0].with_article if places else line.goal
 
 
 def _after_reply(
@@ -267,13 +271,13 @@ def _after_reply(
 ) -> Scene:
     first = reply.partition("\n\n")[0]
     speakers = [  # whoever has no name and comes in behind belongs to what happens, not to the talk
-        _short(found, lore)
-        for found in speakers_of(reply)
-        if not found.startswith(("the ", "The ")) or found.casefold() in first.casefold()
+        _short(name, lore)
+        for name in speakers_of(reply)
+        if not name.startswith(("the ", "The ")) or name.casefold() in first.casefold()
     ]
     speakers = [*speakers, *(one for one in _short_speakers(reply, lore) if one not in speakers)]
     company = tuple(dict.fromkeys([*reversed(speakers), *scene.company]))[:COMPANY]
-    quoted = [found for found in speakers if f"{found} says" in reply or f"says {found}" in reply]
+    quoted = [name for name in speakers if f"{name} says" in reply or f"says {name}" in reply]
     others = [one for one in quoted or speakers if one not in cast]
     met = _gone_to(line, lore) if line is not None else ""
     partner = (others or quoted or speakers or [scene.partner])[-1]
@@ -297,23 +301,23 @@ def _after_reply(
 
 
 def _short_speakers(reply: str, lore: Lore) -> list[str]:
-    """Returns who does something beside what is said: "Cask looks past you. "No."" Lore that is told is no doing."""
+    """Returns who does something beside what is said: "Cask looks past you. "No."" Lore that is quoted is no doing."""
     if '"' not in reply:
         return []
-    found = []
+    doers = []
     for name in lore.of_kind("person"):
         does = re.search(rf"(?:^|[.!?\"] )({re.escape(name.short)} [a-z]+s\b)", reply, re.MULTILINE)
-        told = does and any(
+        is_lore = does and any(
             reply[does.start(1) : does.start(1) + 40] in fact.text for fact in lore.facts
         )
-        if does and not told and not name.gone:
-            found.append(name.short)
-    return found
+        if does and not is_lore and not name.gone:
+            doers.append(name.short)
+    return doers
 
 
 def speakers_of(reply: str) -> list[str]:
     """Returns who speaks or is met in a reply, in order, as they are called there."""
-    found = [
+    speakers = [
         _ADVERB.sub("", after or tag or before)
         for paragraph in reply.split("\n\n")
         for after, tag, before in _SPEAKS.findall(paragraph)
@@ -321,7 +325,7 @@ def speakers_of(reply: str) -> list[str]:
     ]
     return [
         one
-        for one in found
+        for one in speakers
         if (_is_somebody(one) if one.startswith(("the ", "The ")) else _can_be_name(one))
     ]
 
@@ -334,9 +338,9 @@ def _is_somebody(described: str) -> bool:
     return last not in word_list("not_people") and _SOMEBODY_THERE.search(described) is not None
 
 
-def _short(found: str, lore: Lore) -> str:
-    person = next((name for name in lore.of_kind("person") if found in (name.full, name.short)), None)
-    return person.short if person else re.sub(r"^The ", "the ", found)
+def _short(called: str, lore: Lore) -> str:
+    person = next((name for name in lore.of_kind("person") if called in (name.full, name.short)), None)
+    return person.short if person else re.sub(r"^The ", "the ", called)
 
 
 def _can_be_name(word: str) -> bool:
@@ -348,14 +352,14 @@ def first_place(scene_text: str, lore: Lore) -> str:
     """Returns where a scene is set: the place its first sentences name, or "" when they name none."""
     for sentence in sentences(scene_text)[:2]:
         places = [name for name in lore.named_in(sentence) if name.kind == "place"]
-        found = re.search(
+        match = re.search(
             r"\b(?:at|in|on|inside|aboard|before|outside)\s+((?:the|a|an|your)\s+[\w' -]{3,60}?)(?=[,.;]|$)",
             sentence,
         )
-        if found:
-            words = found.group(1).partition(" on the ")[0]
+        if match:
+            words = match.group(1).partition(" on the ")[0]
             if len(words.split()) <= 9:
                 return words
         if places:
-            return places[0].said
+            return places[0].with_article
     return ""

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from flower.engine.offline.facts import Lore
-from flower.engine.offline.grammar import lower_first, stop, upper_first
+from flower.engine.offline.grammar import lower_first, stop, upper_first, word_set
 from flower.engine.offline.hearing import hear
 from flower.engine.offline.parse import ParsedLine, read
 from flower.engine.offline.recall import Recollection
@@ -24,15 +24,8 @@ DEED_WORDS = 24
 PEOPLE = 4
 TITLE_WORDS = 7
 _WEIGHTS = {
-    "fight": 5,
-    "contest": 4,
-    "risk": 4,
-    "search": 3,
-    "speech": 2,
-    "look": 0,
-    "rest": 0,
-    "think": 0,
-}
+    "fight": 5, "contest": 4, "risk": 4, "search": 3, "speech": 2, "look": 0, "rest": 0, "think": 0,
+}  # fmt: skip
 _GOES = re.compile(
     r"\b(?:go|walk|run|head|return|travel|climb|move|sail|row|ride|come|sneak|float|march|hurry)\b",
     re.IGNORECASE,
@@ -48,9 +41,9 @@ _MEETS = re.compile(
 
 
 def recap(history: Sequence[ChatMessage], lore: Lore | None = None) -> str:
-    """Returns a summary: what the player told, where they went, what they did and whom they met; "" for nothing.
+    """Returns a summary: what the player disclosed, where they went, what they did and whom they met; "" for nothing.
 
-    It is told in that order, and only the deeds that weigh most, in the order in which they happened.
+    It has that order, and only the deeds that weigh most, in the order in which they happened.
     """
     lines = [read(message.content) for message in history if message.role == "user"]
     disclosures = _disclosures(lines)
@@ -87,42 +80,42 @@ def title(history: Sequence[ChatMessage]) -> str:
 def _talked_to(history: Sequence[ChatMessage]) -> str:
     """Returns who answered most of what the player said; who only remarks on things does not count."""
     counts: Counter[str] = Counter()
-    asked = False
+    talks = False
     for message in history:
         if message.role == "user":
-            asked = read(message.content).kind == "speech"
-        elif asked:
+            talks = read(message.content).kind == "speech"
+        elif talks:
             counts.update(met([message], None)[:1])
     return max(reversed(list(counts)), key=lambda name: counts[name]) if counts else ""
 
 
 def _disclosures(lines: Sequence[ParsedLine]) -> str:
-    """Returns what the player told of themself, the first things first; "" for nothing."""
-    heard = [hear(line.text, line.speech) for line in lines]
+    """Returns what the player disclosed of themself, the first things first; "" for nothing."""
+    sentiments = [hear(line.text, line.speech) for line in lines]
     echoes = [
         one.echo
-        for one in heard
+        for one in sentiments
         if one.disclosure in ("self", "loss", "confession", "name") and one.echo
     ]
-    name = next((one.name for one in heard if one.name), "")
+    name = next((one.name for one in sentiments if one.name), "")
     rest = (one for one in echoes if not _NAMES.match(one) and (not name or name not in one))
-    kept = list(dict.fromkeys(rest))[:DISCLOSURES]
+    sentences = list(dict.fromkeys(rest))[:DISCLOSURES]
     parts = [f"You are {name}."] if name else []
-    if kept:
-        parts.append(f"You have told that {' and that '.join(map(lower_first, kept))}.")
+    if sentences:
+        parts.append(f"You have told that {' and that '.join(map(lower_first, sentences))}.")
     return " ".join(parts)
 
 
 def _places(lines: Sequence[ParsedLine]) -> list[str]:
     """Returns where the player went, in order, the last few; nowhere twice in a row."""
-    found: list[str] = []
+    places: list[str] = []
     for line in lines:
         if line.kind in ("speech", "move", "rest", "search", "look", "risk", "trade"):
             named = _TO_NAMED.search(line.text) if _GOES.search(line.text) else None
             place = named["place"] if named else line.goal
-            if place and found[-1:] != [place]:
-                found.append(place)
-    return found[-PLACES:]
+            if place and places[-1:] != [place]:
+                places.append(place)
+    return places[-PLACES:]
 
 
 def _way(places: Sequence[str]) -> str:
@@ -137,40 +130,26 @@ def _listed(names: Sequence[str]) -> str:
 
 def met(history: Sequence[ChatMessage], lore: Lore | None) -> list[str]:
     """Returns the names of those who have spoken, in order of first word."""
-    found: dict[str, None] = {}
+    speakers: dict[str, None] = {}
     for message in history:
         if message.role == "assistant":
             for after, before in _MEETS.findall(message.content):
                 name = after or before
                 if len(name) > 2 and name not in _NOBODY:
-                    found[name] = None
-    known: dict[str, str] = {}
+                    speakers[name] = None
+    full_names: dict[str, str] = {}
     for name in lore.of_kind("person") if lore else ():
-        known |= {part: name.full for part in (*name.full.split(), name.short) if part[0].isupper()}
-    return list(dict.fromkeys(known.get(name, name) for name in found))[:PEOPLE]
+        full_names |= {
+            part: name.full for part in (*name.full.split(), name.short) if part[0].isupper()
+        }
+    return list(dict.fromkeys(full_names.get(name, name) for name in speakers))[:PEOPLE]
 
 
-_NOBODY = frozenset(
-    {
-        "She",
-        "He",
-        "They",
-        "You",
-        "Nobody",
-        "Somebody",
-        "Someone",
-        "Everyone",
-        "One",
-        "The",
-        "Who",
-        "It",
-        "And",
-    }
-)
+_NOBODY = word_set("She He They You Nobody Somebody Someone Everyone One The Who It And")
 
 
 def _deeds(lines: Sequence[ParsedLine], *, besides_moves: bool) -> list[str]:
-    """Returns the deeds that weigh most, as they are told to the player, in the order they happened."""
+    """Returns the deeds that weigh most, as they are retold to the player, in the order they happened."""
     weighed = [
         (_WEIGHTS.get(line.kind, 1), number, deed)
         for number, line in enumerate(lines)
@@ -185,15 +164,15 @@ def _deed(line: ParsedLine) -> str:
     if line.kind in ("aside", "continue", "dice", "recall", "know", "oracle"):
         return ""
     text = line.text if line.act else ""
-    heard = hear(line.text, line.speech)
-    if heard.name or (heard.disclosure in ("self", "loss", "confession") and heard.echo):
-        return ""  # that is told apart
+    sentiment = hear(line.text, line.speech)
+    if sentiment.name or (sentiment.disclosure in ("self", "loss", "confession") and sentiment.echo):
+        return ""  # that is said apart
     if line.speech and not line.act:
         about = f" about {line.topic}" if line.topic else ""
-        said = line.speech.strip(" ,.")
+        words = line.speech.strip(" ,.")
         if line.speech_act == "ask":
             return f"You asked{about}." if about else ""
-        return upper_first(f'you said: "{stop(said)}"') if len(said.split()) <= DEED_WORDS else ""
+        return upper_first(f'you said: "{stop(words)}"') if len(words.split()) <= DEED_WORDS else ""
     if not text or len(text.split()) > DEED_WORDS or '"' in text:
         return ""
     if not re.match(r"(?i)(?:i|we)\b", text):

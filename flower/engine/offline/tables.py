@@ -29,7 +29,7 @@ Tables = Mapping[str, tuple[str, ...]]
 class Event(Struct, frozen=True):
     """A complication in two beats. A reply that holds ``mark`` has opened it.
 
-    ``words`` are what a player says when turning towards it: then ``met`` is told, else ``ignored``.
+    ``words`` are what a player says when turning towards it: then ``met`` follows, else ``ignored``.
     ``setting`` is "" for any world.
     """
 
@@ -102,26 +102,26 @@ def load(own: Path | None = None) -> Phrases:
     others = sorted(own.glob("*.yaml"))[: limits.OFFLINE_PHRASE_FILES] if own is not None else []
     for path in (*shipped, *sorted((FOLDER / "settings").glob("*.yaml")), *others):
         try:
-            found = _file(path)
+            file = _file(path)
         except ConfigError as error:
             if path not in others:
                 raise
             problems.append(str(error))
             continue
         events = [
-            event for event in events if not event.setting or event.setting != found.setting
-        ] + found.events
-        if found.setting:
-            settings[found.setting] = Surroundings(found.setting, found.words, found.tables)
+            event for event in events if not event.setting or event.setting != file.setting
+        ] + file.events
+        if file.setting:
+            settings[file.setting] = Surroundings(file.setting, file.words, file.tables)
         else:
-            tables |= found.tables
+            tables |= file.tables
     plain = settings.pop(NO_SETTING)
     text = "\n".join(
         phrase for table in (*tables.values(), *vocabulary().sets.values()) for phrase in table
     )
     text += " ".join((*vocabulary().verbs, *(event.words for event in events)))
-    known = frozenset(re.findall(r"[a-z']+", text.casefold()))
-    return Phrases(tables, tuple(settings.values()), plain, tuple(events), tuple(problems), known)
+    words = frozenset(re.findall(r"[a-z']+", text.casefold()))
+    return Phrases(tables, tuple(settings.values()), plain, tuple(events), tuple(problems), words)
 
 
 @cache
@@ -157,14 +157,14 @@ def word_list(name: str) -> frozenset[str]:
 def _file(path: Path) -> _PhraseFile:
     content = _read(path)
     setting = path.stem if "words" in content or path.stem == NO_SETTING else ""
-    known = frozenset(str(content.pop("words", "")).casefold().split())
+    words = frozenset(str(content.pop("words", "")).casefold().split())
     events = _events(path, content.pop("events", []), setting)
     tables = _flat(path, content)
     if setting:
         missing = [name for name in _NEEDED if name not in tables]
         if missing:
             raise ConfigError(f"{path.name}: a setting needs a list of {missing[0]}")
-    return _PhraseFile(setting, known, tables, events)
+    return _PhraseFile(setting, words, tables, events)
 
 
 def _read(path: Path) -> dict[str, safe_yaml.Value]:

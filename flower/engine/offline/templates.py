@@ -48,7 +48,7 @@ class Picker:
         """Returns one of the options, all equally likely."""
         return options[self.chance.randrange(len(options))]
 
-    def heard(self, text: str) -> bool:
+    def was_used(self, text: str) -> bool:
         """Returns whether the text was said in one of the last replies or in this one."""
         folded = text.casefold()
         return folded in self._recent or folded in self._used
@@ -65,7 +65,7 @@ class Picker:
         """Returns those of the options of which nothing is found in ``recent``, a text in small letters."""
         return [one for one in options if not any(mark in recent for mark in _marks(one))]
 
-    def unheard(self, options: Sequence[str]) -> list[str]:
+    def unused(self, options: Sequence[str]) -> list[str]:
         """Returns those of the options that were said neither in recent replies nor in this one."""
         return [one for one in self.fresh(options, self._recent) if one.casefold() not in self._used]
 
@@ -75,8 +75,8 @@ class Picker:
         The table is walked in its own order from a start that depends on the seed, a block per turn;
         phrases heard in recent replies come last, those heard longest ago first.
         """
-        given = {key: text for key, text in (slots or {}).items() if text}
-        fitting = [option for option in options if _needs(option) <= given.keys()]
+        filled = {key: text for key, text in (slots or {}).items() if text}
+        fitting = [option for option in options if _needs(option) <= filled.keys()]
         if not fitting:
             return ""
         order = self._order(fitting)
@@ -84,8 +84,8 @@ class Picker:
         chosen = order[ages.index(min(ages))]
         self._used.add(chosen.casefold())
         for key in _ONCE & _needs(chosen):
-            self.note(given[key])
-        return self.fill(chosen, given)
+            self.note(filled[key])
+        return self.fill(chosen, filled)
 
     def fill(self, template: str, slots: Mapping[str, str]) -> str:
         """Returns the template with choices made and slots filled."""

@@ -50,13 +50,13 @@ _JOINT = re.compile(r"^(?:But|And|So|Yet|Or|Then|Also|Instead|Hence),? ")
 
 
 class Speaker(Struct, frozen=True):
-    """A speaker. ``own`` are sentences the speaker is known to say; ``known`` what is known of them."""
+    """A speaker. ``own`` are sentences the speaker is known to say; ``persona`` what is known of them."""
 
     name: str
     they: str
     register: str
     own: tuple[str, ...] = ()
-    known: tuple[str, ...] = ()
+    persona: tuple[str, ...] = ()
     full: str = ""  # as somebody is first seen: "the woman with a dog"
 
     @property
@@ -80,7 +80,11 @@ def of_character(name: str, persona: str, pronouns: str = "") -> Speaker:
     guessed = "they" if not she and not he else "she" if she >= he else "he"
     they = pronouns.partition("/")[0] or guessed
     return Speaker(
-        short_name(name.split(",")[0].strip()), they, register, _samples(persona), _known(persona)
+        short_name(name.split(",")[0].strip()),
+        they,
+        register,
+        _samples(persona),
+        _sentences_about(persona),
     )
 
 
@@ -114,7 +118,7 @@ def _samples(persona: str) -> tuple[str, ...]:
     )
 
 
-def _known(persona: str) -> tuple[str, ...]:
+def _sentences_about(persona: str) -> tuple[str, ...]:
     bare = re.sub(r"\s+", " ", _QUOTE.sub("", persona))
     return tuple(
         sentence
@@ -128,10 +132,10 @@ def _known(persona: str) -> tuple[str, ...]:
     )
 
 
-def as_said_by(speaker: Speaker, fact: Fact, asked: frozenset[str]) -> Fact:
+def in_voice_of(speaker: Speaker, fact: Fact, query: frozenset[str]) -> Fact:
     """Returns a fact as somebody tells it: the half that was asked for, and of themself as "I"."""
     text = fact.text
-    if asked & fact.words and not asked & fact.core and fact.more:
+    if query & fact.words and not query & fact.core and fact.more:
         bare = _JOINT.sub("", fact.more)
         alone = bare != fact.more and not _POINTS_BACK.match(bare)
         text = upper_first(bare) if alone else f"{text} {fact.more}"

@@ -116,7 +116,7 @@ def test_names_are_found_and_guessed() -> None:
     found = {name.full: name for name in gather(LORE).names}
     assert found["Maud Tolley"].kind == "person"
     assert (found["Maud Tolley"].short, found["Maud Tolley"].they) == ("Maud", "she")
-    assert found["Drowned Bell"].said == "the Drowned Bell"
+    assert found["Drowned Bell"].with_article == "the Drowned Bell"
     assert found["Old Jon Pike"].gone
     assert not found["Maud Tolley"].gone
 

@@ -9,7 +9,7 @@ import pytest
 from flower.engine.offline.facts import gather
 from flower.engine.offline.grammar import stems
 from flower.engine.offline.parse import read
-from flower.engine.offline.relevance import asked_part, by_head, told_first
+from flower.engine.offline.relevance import asked_part, by_head, facts_of_names
 from tests import evening
 
 SEEDS = pytest.mark.parametrize("seed", range(3))
@@ -38,9 +38,9 @@ def test_a_title_is_meant_by_the_head_of_it() -> None:
 
 def test_what_is_said_of_a_name_comes_in_the_order_of_the_words_of_the_question() -> None:
     names = LORE.named_in("Maud Tolley")
-    found = told_first(LORE.facts, stems("bank owes"), names, {})
+    found = facts_of_names(LORE.facts, stems("bank owes"), names, {})
     assert found[0].more.startswith("She owes the bank")
-    assert told_first(LORE.facts, stems("pound"), (), {}) == []
+    assert facts_of_names(LORE.facts, stems("pound"), (), {}) == []
 
 
 @SEEDS

@@ -87,7 +87,7 @@ def test_what_is_a_secret_stands_under_its_heading(name: str) -> None:
 def test_a_companion_does_not_tell_what_they_hide(character: Path) -> None:
     """What a persona says that somebody covers up, hides or does not speak of is not said of them."""
     loaded = yaml.safe_load(character.read_text("utf-8"))
-    known = " ".join(of_character(loaded["name"], loaded["persona"]).known)
+    known = " ".join(of_character(loaded["name"], loaded["persona"]).persona)
     assert known
     for word in ("hides", "covers", "does not speak of", "has not said"):
         assert word not in known
