@@ -36,52 +36,26 @@ _PRIVATE_FILE = 0o600
 class Home:
     """The paths of one home directory. A value: making one touches nothing."""
 
-    __slots__ = ("root",)
+    __slots__ = (
+        "assets", "config", "database", "imports", "index", "logs", "models", "root", "run", "token",
+    )  # fmt: skip
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.config = root / "config.yaml"
+        self.token = root / "token"  # the access token that Flower made itself, if it has
+        self.database = root / "flower.db"
+        self.index = root / "index"
+        self.assets = root / "assets"
+        self.imports = root / "import"  # what is put here is imported
+        self.logs = root / "logs"
+        self.models = root / "models"
+        self.run = (
+            root / "run"
+        )  # locks, addresses and drafts of running processes; may be emptied when none runs
 
     def __repr__(self) -> str:
         return f"Home({str(self.root)!r})"
-
-    @property
-    def config(self) -> Path:
-        return self.root / "config.yaml"
-
-    @property
-    def assets(self) -> Path:
-        return self.root / "assets"
-
-    @property
-    def database(self) -> Path:
-        return self.root / "flower.db"
-
-    @property
-    def index(self) -> Path:
-        return self.root / "index"
-
-    @property
-    def imports(self) -> Path:
-        """What is put here is imported."""
-        return self.root / "import"
-
-    @property
-    def logs(self) -> Path:
-        return self.root / "logs"
-
-    @property
-    def models(self) -> Path:
-        return self.root / "models"
-
-    @property
-    def token(self) -> Path:
-        """The access token that Flower made itself, if it has."""
-        return self.root / "token"
-
-    @property
-    def run(self) -> Path:
-        """Locks, addresses and drafts of running processes; may be emptied when none runs."""
-        return self.root / "run"
 
 
 def default_path(environ: Mapping[str, str]) -> Path:

@@ -20,6 +20,14 @@ from flower.file_io import write_whole
 from flower.home import Home, load_config
 from flower.installation import own_command
 
+CLAIM_WAIT_S = 0.5  # a client that looks whether an engine runs holds the lock for an instant
+QUICK_DEATH_S = 20.0  # an engine that lived shorter than this died of its start
+QUICK_DEATHS = 3  # then something must be repaired: restart rarely and say what is wrong
+RESTART_DELAY_S = 3.0  # between the starts of an engine that died
+RESTART_DELAY_LONG_S = 30.0  # after QUICK_DEATHS: cheap, and a repair is still noticed
+LOG_TAIL_BYTES = 16 * limits.KIB  # where the last error line is looked for
+ERROR_LINE_CHARS = 240  # of a log line quoted on a screen
+
 _PRIVATE_FILE = 0o600
 
 
@@ -41,7 +49,7 @@ class Claim:
         os.close(self._descriptor)
 
 
-def claim(home: Home, *, wait_s: float = limits.CLAIM_WAIT_S) -> Claim:
+def claim(home: Home, *, wait_s: float = CLAIM_WAIT_S) -> Claim:
     """Returns the claim on ``home`` for one engine; use it as a context manager.
 
     Raises ``LaunchError`` naming the other engine's process and address if there is one.
@@ -159,7 +167,7 @@ class Launcher:
         self._clock = clock
         self._spawn = spawn
         self._pid: int | None = None  # of the engine we started, until it is reaped
-        self._started_at = -limits.RESTART_DELAY_LONG_S
+        self._started_at = -RESTART_DELAY_LONG_S
         self._log_offset = 0
         self._quick_deaths = 0
         self._asked_service = False
@@ -215,7 +223,7 @@ class Launcher:
         if pid == 0:
             return True
         self._pid = None
-        quick = self._clock() - self._started_at < limits.QUICK_DEATH_S
+        quick = self._clock() - self._started_at < QUICK_DEATH_S
         if quick and not joined:  # joined: two clients started one each and the other's came first
             self._quick_deaths += 1
         return False
@@ -227,9 +235,9 @@ class Launcher:
             )
 
     def _start_again(self) -> str:
-        delay = limits.RESTART_DELAY_S
-        if self._quick_deaths >= limits.QUICK_DEATHS:
-            delay = limits.RESTART_DELAY_LONG_S
+        delay = RESTART_DELAY_S
+        if self._quick_deaths >= QUICK_DEATHS:
+            delay = RESTART_DELAY_LONG_S
         left = self._started_at + delay - self._clock()
         if left > 0:
             last = last_error(self._log, self._log_offset)
@@ -253,14 +261,14 @@ def last_error(log: Path, offset: int = 0) -> str:
     """
     try:
         with file_io.opened(log) as file:
-            file.seek(max(offset, _size(log) - limits.LOG_TAIL_BYTES))
-            tail = file.read(limits.LOG_TAIL_BYTES).decode(errors="replace")
+            file.seek(max(offset, _size(log) - LOG_TAIL_BYTES))
+            tail = file.read(LOG_TAIL_BYTES).decode(errors="replace")
     except OSError:
         return ""
     lines = [line.strip() for line in tail.splitlines() if line.strip()]
     ours = [line.removeprefix("flower: ") for line in lines if line.startswith("flower: ")]
     chosen = (ours or lines or [""])[-1]
-    return "".join(char for char in chosen if char.isprintable())[: limits.ERROR_LINE_CHARS]
+    return "".join(char for char in chosen if char.isprintable())[:ERROR_LINE_CHARS]
 
 
 def _address_file(home: Home) -> Path:
@@ -279,7 +287,7 @@ def _address(home: Home) -> tuple[int | None, str | None]:
     import json  # 2 ms that a first frame without an engine can do without
 
     try:
-        announced = json.loads(file_io.read(_address_file(home), limits.LOG_TAIL_BYTES))
+        announced = json.loads(file_io.read(_address_file(home), LOG_TAIL_BYTES))
         return int(announced["pid"]), str(announced["url"])
     except (OSError, ValueError, KeyError, TypeError):
         return None, None

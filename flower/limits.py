@@ -13,10 +13,8 @@ MIB = 1024 * KIB
 HEADERS_BYTES = 16 * KIB
 PROMPT_CHARS = 64_000  # about 16,000 tokens: more than most models can read
 CLIENT_ID_CHARS = 64
-FORM_FIELDS = 100  # of one form; the longest has 25
 FORM_SENT_BYTES = 400 * KIB  # of all texts of a form that an engine sends
 FORM_BYTES = 200 * KIB  # typed into one form and saved at once: a frame to the engine has 256
-REQUEST_ID_CHARS = 64
 PING_INTERVAL_S = 20.0  # keeps NATs open and finds half-open links
 PONG_DEADLINE_S = (
     50.0  # not a byte for so long, two pings unanswered: the peer is gone, which shows within a minute
@@ -38,16 +36,13 @@ AUDIT_ROWS = 10_000  # kept of logins, invites and refusals
 AUDIT_ROWS_USER = 200  # of them about what one user did, so that nobody pushes out the rest
 AUDIT_CHARS = 120
 EXPORT_KEPT_S = 30 * 24 * 3600  # of a user's exports
-EXPORT_BYTES = 4 * 1024 * MIB  # of one that is fetched
 GUEST_DISK_MIB = 50  # of what a guest may export
 USER_CLIENTS = 16  # of one user at once
 USERS_LOOK_S = 5.0  # between two looks whether the tokens of those who are in still hold
 DISK_LOW_BYTES = 16 * MIB  # below it the engine is not ready: the next reply may not fit
 
 # --- settings and files that people write -------------------------------------------------------
-MISTAKES_TOLD = 20  # of one file, in one list
 PROBLEMS_TOLD = 100  # of all files, to a client
-SETTING_CHARS = 2_000  # of a value given to a command
 
 # --- queues -------------------------------------------------------------------------------------
 PROMPT_QUEUE = 4  # prompts that may wait while a reply streams
@@ -69,15 +64,12 @@ SAVE_SHIELD_S = 5.0  # longest a cancelled turn may take to save what it has
 
 # --- assets, lore, config -----------------------------------------------------------------------
 YAML_BYTES = 1 * MIB
-YAML_DEPTH = 32
-YAML_NODES = 20_000
 NUMBER_DIGITS = 18  # of a typed number: what fits 64 bits, as all numbers of messages do
 YAML_DIGITS = 18  # of a whole number: what fits 64 bits, so that no reader further on chokes
 KEY_SHOWN_CHARS = 40  # of a file's key in a sentence: no setting's name is half as long
 ASSET_BYTES = 32 * MIB  # of one file: the lore of a world may be as long as several novels
 ID_CHARS = 64
 NAME_CHARS = 120
-LORE_QUIET_S = 3.0  # an engine that reads lore says so twice a second
 ATTACHED_LORE_CHARS = 32_000
 
 # --- files from other programs ------------------------------------------------------------------
@@ -149,8 +141,6 @@ FOLDER_RESCAN_MS = 60_000  # a look at the times of all files, in case a notific
 FOLDER_POLL_MS = 5_000  # between two looks into a folder on a network mount
 
 # --- prompts ------------------------------------------------------------------------------------
-CONTEXT_TOKENS_DEFAULT = 8192  # what small local models offer
-REPLY_TOKENS_DEFAULT = 800
 CONTEXT_USED_SHARE = 0.95  # token counts are estimates; a few per cent stay free
 CUE_LORE_CHARS = 120_000  # of a world, read once as a whole by the offline narrator
 CUE_EARLIER = 80  # replies in other stories whose phrases are not used again
@@ -243,20 +233,10 @@ OFFLINE_DIE_SIDES = 1000
 OFFLINE_PHRASE_FILES = 100  # of the player, read whole with the first reply
 
 # --- processes ----------------------------------------------------------------------------------
-LINGER_S_DEFAULT = 30 * 60.0
 HARD_EXIT_S = 5.0
 ENGINE_START_S = 20.0  # a Pi Zero reading imports from an SD card
-RECONNECT_S = 1.0
-CLAIM_WAIT_S = 0.5  # a client that looks whether an engine runs holds the lock for an instant
 LAUNCH_POLL_S = 0.05  # a starting engine is looked for this often, so that joining is not felt
-QUICK_DEATH_S = 20.0  # an engine that lived shorter than this died of its start
-QUICK_DEATHS = 3  # then something must be repaired: restart rarely and say what is wrong
-RESTART_DELAY_S = 3.0  # between the starts of an engine that died
-RESTART_DELAY_LONG_S = 30.0  # after QUICK_DEATHS: cheap, and a repair is still noticed
 ENGINE_LOG_BYTES = 4 * MIB  # a longer log is set aside as engine.log.1: at most twice this on disk
-LOG_TAIL_BYTES = 16 * KIB  # where the last error line is looked for
-ERROR_LINE_CHARS = 240  # of a log line quoted on a screen
-RELOAD_POLL_MS = 250  # --reload looks this often whether its child has ended
 
 # --- the TUI ------------------------------------------------------------------------------------
 STORY_MESSAGES = 4_000  # messages a client holds, 4 MB; a reader further back lets the newest go
@@ -273,31 +253,23 @@ TICK_HZ_LOCAL = (
 FRAME_EARLY = 0.75  # of the time between two frames: so much before it is due a word is drawn at once
 TICK_HZ_SSH = 20.0  # a frame per 50 ms is smooth to read and kind to the line
 SPINNER_S = 0.15
-EARLY_CALL_S = 0.05  # an engine of this machine that takes no call within it is asked again later
 STORY_FIRST_S = (
     0.25  # so long what keys need waits for a story that is on its way to a screen that starts
 )
 METER_S = 1.0  # numbers on screen move at most this often: every change is bytes
 DRAFT_IDLE_S = 1.0  # a draft is written when typing rests this long
-DRAFT_BYTES = 256 * KIB
 LINK_CONNECT_S = 5.0
-RECONNECT_REFUSED_S = 10.0  # a wrong token does not get right by asking every second
 REFUSAL_CHARS = 300
-QUIT_PROMPT_S = 0.3  # how long leaving may wait for `/quit` to be sent
-LINK_QUEUE = 64  # frames read ahead of the screen; above it the engine's outbox merges
 UNCONFIRMED_PROMPTS = 16
 POPUP_ITEMS = 1_000
 TREE_TEXTS = 64  # messages of other branches a client has read and keeps
 TREE_TEXT_S = 0.15  # the tree's cursor rests so long before a text is fetched: walking asks nothing
 TREE_REFRESH_S = 0.5  # between two looks at a tree that changes
-TUI_SLOTS = 64  # clients of one home at the same time
 
 # --- the screen ---------------------------------------------------------------------------------
 CLUSTER_CODE_POINTS = 16  # code points of one on-screen character: the longest emoji has 10
 COMBINING_MARKS = 4  # marks on one character: real scripts use up to 4, stacked-mark tricks hundreds
 TAB_COLUMNS = 4
-RECONNECT_FIRST_S = 0.1  # a starting engine is found within a moment ...
-RECONNECT_EAGER_S = 1.0  # ... and after so long it is asked only every RECONNECT_S
 LINK_MESSAGE_BYTES = (
     16 * MIB
 )  # ours sends half a MiB; a V1 engine 10,000 messages in one frame of 4 MiB

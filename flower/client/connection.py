@@ -22,6 +22,13 @@ from flower.errors import EngineStarting, LaunchError, ProtocolError, only
 from flower.installation import as_typed
 from flower.protocol import PATH, PORT, codec, messages
 
+RECONNECT_S = 1.0
+RECONNECT_REFUSED_S = 10.0  # a wrong token does not get right by asking every second
+QUIT_PROMPT_S = 0.3  # how long leaving may wait for `/quit` to be sent
+LINK_QUEUE = 64  # frames read ahead of the screen; above it the engine's outbox merges
+RECONNECT_FIRST_S = 0.1  # a starting engine is found within a moment ...
+RECONNECT_EAGER_S = 1.0  # ... and after so long it is asked only every RECONNECT_S
+
 Post = Callable[[LinkChanged | Received], None]
 LOST = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, EndedError)
 
@@ -55,7 +62,7 @@ class Link:
         self._post = post
         self._headers = authorization(token)
         self._early = early
-        self._outgoing, self._queue = trio.open_memory_channel[Send](limits.LINK_QUEUE)
+        self._outgoing, self._queue = trio.open_memory_channel[Send](LINK_QUEUE)
         self._socket: WebSocket | None = None
         self._moved_to = ""  # where the engine that was asked has sent us
         self._passed_on_until = (
@@ -79,7 +86,7 @@ class Link:
                 continue
             except LaunchError as error:
                 self._post(LinkChanged("lost", as_typed(str(error))))
-                await trio.sleep(limits.RECONNECT_S)
+                await trio.sleep(RECONNECT_S)
                 continue
             moved, self._moved_to = self._moved_to, ""
             note = await self._attempt(moved or url)
@@ -93,15 +100,15 @@ class Link:
                 self._passed_on_until = trio.current_time() + PASSED_ON_S
             if unreachable or self._moved_to:
                 self._post(LinkChanged("connecting"))
-                await trio.sleep(limits.RECONNECT_FIRST_S)
+                await trio.sleep(RECONNECT_FIRST_S)
                 continue
-            eager = trio.current_time() - since < limits.RECONNECT_EAGER_S
+            eager = trio.current_time() - since < RECONNECT_EAGER_S
             hopeful = eager and not met and not self._refused  # a starting engine is no bad news
             self._post(LinkChanged("connecting") if hopeful else LinkChanged("lost", note))
             if self._refused:
-                await trio.sleep(limits.RECONNECT_REFUSED_S)
+                await trio.sleep(RECONNECT_REFUSED_S)
             else:
-                await trio.sleep(limits.RECONNECT_FIRST_S if eager else limits.RECONNECT_S)
+                await trio.sleep(RECONNECT_FIRST_S if eager else RECONNECT_S)
 
     def send_nowait(self, message: Send) -> bool:
         """Returns whether ``message`` was taken for sending; False when there is no connection."""
@@ -117,7 +124,7 @@ class Link:
         """Tells the engine that the user left on purpose; takes at most ``QUIT_PROMPT_S``."""
         if self._socket is None:
             return
-        with trio.move_on_after(limits.QUIT_PROMPT_S):
+        with trio.move_on_after(QUIT_PROMPT_S):
             await self._send(self._socket, Send("/quit"))
 
     async def _attempt(self, url: str) -> str:

@@ -22,6 +22,8 @@ from flower import limits
 from flower.client.address import EngineAddress, authorization, with_client
 from flower.errors import LaunchError
 
+EARLY_CALL_S = 0.05  # an engine of this machine that takes no call within it is asked again later
+
 _READ_BYTES = 64 * limits.KIB
 _HERE = ("127.0.0.1", "::1")
 
@@ -112,7 +114,7 @@ def _connected(place: EngineAddress, greeting: bytes) -> socket.socket:
     family = socket.AF_UNIX if place.path else socket.AF_INET6 if ":" in place.host else socket.AF_INET
     line = socket.socket(family, socket.SOCK_STREAM)
     try:
-        line.settimeout(limits.EARLY_CALL_S)
+        line.settimeout(EARLY_CALL_S)
         line.connect(place.path or (place.host, place.port))
         line.sendall(greeting)
     except BaseException:

@@ -19,7 +19,7 @@ from flower.errors import FlowerError, LaunchError, only, printable_line
 from flower.file_io import write_whole
 from flower.protocol import EXPORT_PATH
 
-MOST_BYTES = limits.EXPORT_BYTES
+MOST_BYTES = 4 * 1024 * limits.MIB  # of a file that is fetched
 
 
 def run(name: str, output: str, engine_url: Callable[[], str], token: str | None) -> int:

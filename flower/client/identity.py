@@ -15,6 +15,9 @@ from pathlib import Path
 from flower import file_io, limits
 from flower.file_io import write_whole
 
+DRAFT_BYTES = 256 * limits.KIB
+TUI_SLOTS = 64  # clients of one home at the same time
+
 
 class Identity:
     """``client`` goes with every prompt; ``slot`` is 0 when the home cannot be written to."""
@@ -31,7 +34,7 @@ class Identity:
         if self._draft_path is None:
             return ""
         try:
-            data = file_io.read(self._draft_path, limits.DRAFT_BYTES)
+            data = file_io.read(self._draft_path, DRAFT_BYTES)
             self._saved = data.decode(errors="ignore")
         except OSError:
             return ""
@@ -46,7 +49,7 @@ class Identity:
             if text:
                 write_whole(
                     self._draft_path,
-                    [text.encode(errors="replace")[: limits.DRAFT_BYTES]],
+                    [text.encode(errors="replace")[:DRAFT_BYTES]],
                     durable=False,
                 )
             else:
@@ -72,7 +75,7 @@ def claim(home_dir: Path) -> Identity:
     try:
         run.mkdir(mode=0o700, parents=True, exist_ok=True)
         own = _own_id(run / "tui-id")
-        for slot in range(1, limits.TUI_SLOTS + 1):
+        for slot in range(1, TUI_SLOTS + 1):
             lock = _try_lock(run / f"tui-{slot}.lock")
             if lock is not None:
                 return Identity(f"{own}-{slot}", slot, run / f"draft-{slot}", lock)

@@ -24,6 +24,8 @@ from flower.client.import_upload import send as send_files
 from flower.errors import FlowerError, LaunchError, only, printable_line
 from flower.protocol import messages
 
+LORE_QUIET_S = 3.0  # an engine that reads lore says so twice a second
+
 BAR_COLUMNS = 30
 BAR_TEXT_CHARS = 40
 CLIENT = "flower-lore"
@@ -97,7 +99,7 @@ async def _follow(requests: Requests) -> None:
     """
     while True:
         event: object = None
-        with trio.move_on_after(limits.LORE_QUIET_S):
+        with trio.move_on_after(LORE_QUIET_S):
             event = await requests.event()
         if event is None:
             return

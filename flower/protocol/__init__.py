@@ -7,3 +7,4 @@ PATH = "/ws/rpc"  # of the WebSocket, since the first version of the protocol
 PORT = 8000
 IMPORT_PATH = "/import"  # of files that are sent to be imported
 EXPORT_PATH = "/export"  # with a name behind it: of files that were exported
+STATUS_PATH = "/status"  # what an engine says of itself, as JSON

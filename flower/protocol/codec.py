@@ -19,6 +19,9 @@ from flower import limits
 from flower.errors import ProtocolError
 from flower.protocol.messages import Event, Prompt, UnknownEvent
 
+FORM_FIELDS = 100  # of one form; the longest has 25
+REQUEST_ID_CHARS = 64
+
 __all__ = ["Encoder", "decode_event", "decode_prompt", "encode"]
 
 
@@ -190,8 +193,8 @@ def _checked(prompt: Prompt) -> Prompt:
         )
     if len(prompt.client or "") > limits.CLIENT_ID_CHARS:
         raise ProtocolError(f"a client id has at most {limits.CLIENT_ID_CHARS} characters")
-    if len(prompt.request or "") > limits.REQUEST_ID_CHARS:
-        raise ProtocolError(f"a request id has at most {limits.REQUEST_ID_CHARS} characters")
+    if len(prompt.request or "") > REQUEST_ID_CHARS:
+        raise ProtocolError(f"a request id has at most {REQUEST_ID_CHARS} characters")
     if prompt.fields is not None:
         _check_fields(prompt.fields)
     # Only a plain text can have half a letter: JSON with one is refused above.
@@ -200,9 +203,9 @@ def _checked(prompt: Prompt) -> Prompt:
 
 def _check_fields(fields: Mapping[str, str]) -> None:
     longest = max(map(len, (*fields, *fields.values())), default=0)
-    if len(fields) > limits.FORM_FIELDS or longest > limits.PROMPT_CHARS:
+    if len(fields) > FORM_FIELDS or longest > limits.PROMPT_CHARS:
         raise ProtocolError(
-            f"a form has at most {limits.FORM_FIELDS} fields of {limits.PROMPT_CHARS} characters"
+            f"a form has at most {FORM_FIELDS} fields of {limits.PROMPT_CHARS} characters"
         )
 
 

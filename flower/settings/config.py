@@ -17,6 +17,10 @@ from flower.protocol.messages import QuickReply
 from flower.settings import validators
 from flower.settings.validators import Path, Secret, WrongValueError
 
+CONTEXT_TOKENS_DEFAULT = 8192  # what small local models offer
+REPLY_TOKENS_DEFAULT = 800
+LINGER_S_DEFAULT = 30 * 60.0
+
 PROVIDER_KINDS = (
     "openai",
     "openrouter",
@@ -215,7 +219,7 @@ def _quick_replies(value: object, path: Path) -> tuple[QuickReply, ...]:
 class EngineConfig(Struct, frozen=True):
     host: ShortText = "127.0.0.1"
     port: Annotated[int, validators.whole(0, 65535)] = 8000  # 0: any free port
-    linger_s: Annotated[float, validators.number(0, 365 * DAY_S)] = limits.LINGER_S_DEFAULT
+    linger_s: Annotated[float, validators.number(0, 365 * DAY_S)] = LINGER_S_DEFAULT
     token: SecretText = NO_SECRET
     names: ShortTexts = ()
     # Addresses and networks; whom they speak for is believed.
@@ -259,8 +263,8 @@ class EmbeddingConfig(Struct, frozen=True):
 
 
 class PromptConfig(Struct, frozen=True):
-    context_tokens: Annotated[int, validators.whole(512, 2_000_000)] = limits.CONTEXT_TOKENS_DEFAULT
-    reply_tokens: Annotated[int, validators.whole(16, 100_000)] = limits.REPLY_TOKENS_DEFAULT
+    context_tokens: Annotated[int, validators.whole(512, 2_000_000)] = CONTEXT_TOKENS_DEFAULT
+    reply_tokens: Annotated[int, validators.whole(16, 100_000)] = REPLY_TOKENS_DEFAULT
     params: Values = {}  # sampler settings for every model, in OpenAI's names
     stop_at_player: Flag = True  # a reply ends where a line of it begins as the player's
     # For which models to work ahead while the player reads; see PREPARED_FOR.

@@ -13,11 +13,12 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from flower import limits
 from flower.errors import ConfigError, YamlError
 from flower.settings import config, safe_yaml, validators
 from flower.settings.config import Config
 from flower.settings.validators import Reader, Secret, WrongValueError
+
+SETTING_CHARS = 2_000  # of a value given to a command
 
 MEANINGS: Mapping[str, str] = {
     "openai_base_url": "the address of an OpenAI-compatible server",
@@ -133,8 +134,8 @@ def value_of(name: str, text: str) -> Any:
     Text needs no quotes. Raises ``ConfigError`` that says what is allowed.
     """
     reader = dict(_readers())[name]
-    if len(text) > limits.SETTING_CHARS:
-        raise ConfigError(f"{name} may have {limits.SETTING_CHARS} characters here; use config.yaml")
+    if len(text) > SETTING_CHARS:
+        raise ConfigError(f"{name} may have {SETTING_CHARS} characters here; use config.yaml")
     wrong: WrongValueError | None = None
     for value in _meanings(text):
         try:

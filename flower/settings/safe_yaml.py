@@ -19,6 +19,9 @@ import yaml
 from flower import limits
 from flower.errors import YamlError
 
+YAML_DEPTH = 32
+YAML_NODES = 20_000
+
 Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | None"
 Path: TypeAlias = tuple[str | int, ...]
 
@@ -178,14 +181,14 @@ class _Builder:
 
     def _count(self, event: Any, line: int) -> None:
         self._nodes += 1
-        if self._nodes > limits.YAML_NODES:
-            raise YamlError(line, f"more than {limits.YAML_NODES} values in one file")
+        if self._nodes > YAML_NODES:
+            raise YamlError(line, f"more than {YAML_NODES} values in one file")
         if event.tag is not None:
             raise YamlError(line, f"tags ({event.tag[:40]}) are not supported; remove it")
 
     def _enter(self, value: list[Value] | dict[str, Value], line: int) -> None:
-        if len(self._open) >= limits.YAML_DEPTH:
-            raise YamlError(line, f"nested deeper than {limits.YAML_DEPTH} levels")
+        if len(self._open) >= YAML_DEPTH:
+            raise YamlError(line, f"nested deeper than {YAML_DEPTH} levels")
         if self._expects_key():
             raise YamlError(line, "a key must be plain text, not a list or mapping")
         path = self._put(value, line)

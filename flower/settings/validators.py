@@ -16,6 +16,8 @@ from typing import Any, TypeAlias, TypeVar
 
 from flower import limits
 
+MISTAKES_LISTED = 20  # of one file, in one list
+
 Path: TypeAlias = tuple[str | int, ...]
 T = TypeVar("T")
 Reader: TypeAlias = Callable[[object, Path], T]
@@ -41,8 +43,8 @@ class WrongValueError(Exception):
 
 
 def _all_of(mistakes: Sequence[WrongValueError]) -> WrongValueError:
-    """Returns one error that knows of all ``mistakes``, at most ``limits.MISTAKES_TOLD``."""
-    every = [one for mistake in mistakes for one in mistake.every][: limits.MISTAKES_TOLD]
+    """Returns one error that knows of all ``mistakes``, at most ``MISTAKES_LISTED``."""
+    every = [one for mistake in mistakes for one in mistake.every][:MISTAKES_LISTED]
     return WrongValueError(every[0].path, str(every[0]), every[1:])
 
 
@@ -234,7 +236,7 @@ def _each(item: Reader[T], parts: Iterable[tuple[Path, object]]) -> list[T]:
             result.append(item(part, path))
         except WrongValueError as wrong:
             mistakes.append(wrong)
-            if len(mistakes) == limits.MISTAKES_TOLD:
+            if len(mistakes) == MISTAKES_LISTED:
                 break
     if mistakes:
         raise _all_of(mistakes)

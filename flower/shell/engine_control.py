@@ -23,9 +23,9 @@ from flower.errors import ConfigError, FlowerError, LaunchError, printable_line
 from flower.home import Home, load_config, own_token
 from flower.installation import as_typed
 from flower.launch import find, is_held, running_process
+from flower.protocol import STATUS_PATH
 from flower.text import counted
 
-STATUS_PATH = "/status"
 NOT_RUNNING = 3
 ANSWER_S = 5.0  # an engine that is asked about itself answers at once
 DRAIN_S = 615.0  # replies may take ten minutes, see ``Drain``

@@ -18,6 +18,8 @@ from flower.errors import FlowerError
 from flower.home import Home
 from flower.installation import own_command
 
+RELOAD_POLL_MS = 250  # --reload looks this often whether its child has ended
+
 _PACKAGE = Path(__file__).parents[1]
 _OTHER = {"engine": _PACKAGE / "tui", "tui": _PACKAGE / "engine"}
 
@@ -39,7 +41,7 @@ def run_reloading(part: str, arguments: Sequence[str], home: Home) -> int:
             _PACKAGE,
             home.root,
             watch_filter=lambda _, path: concerns(part, Path(path), home),
-            rust_timeout=limits.RELOAD_POLL_MS,
+            rust_timeout=RELOAD_POLL_MS,
             yield_on_timeout=True,
         ),
     )

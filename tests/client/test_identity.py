@@ -7,6 +7,7 @@ from pathlib import Path
 
 from flower import limits
 from flower.client import identity
+from flower.client.identity import DRAFT_BYTES
 
 
 def test_the_first_face_is_the_same_client_after_a_restart(tmp_path: Path) -> None:
@@ -58,9 +59,9 @@ def test_a_draft_comes_back_and_an_empty_one_leaves_no_file(tmp_path: Path) -> N
 
 def test_a_draft_is_bounded_and_private(tmp_path: Path) -> None:
     with identity.claim(tmp_path) as one:
-        one.save_draft("漢" * limits.DRAFT_BYTES)
+        one.save_draft("漢" * DRAFT_BYTES)
         path = tmp_path / "run" / "draft-1"
-        assert path.stat().st_size <= limits.DRAFT_BYTES
+        assert path.stat().st_size <= DRAFT_BYTES
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert set(one.load_draft()) == {"漢"}
 

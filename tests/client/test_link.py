@@ -113,9 +113,9 @@ async def test_without_connection_nothing_is_taken() -> None:
 
 
 async def test_a_launch_error_is_told_and_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "RECONNECT_FIRST_S", 0.001)
-    monkeypatch.setattr(limits, "RECONNECT_EAGER_S", 0.0)
-    monkeypatch.setattr(limits, "RECONNECT_S", 0.001)
+    monkeypatch.setattr("flower.client.connection.RECONNECT_FIRST_S", 0.001)
+    monkeypatch.setattr("flower.client.connection.RECONNECT_EAGER_S", 0.0)
+    monkeypatch.setattr("flower.client.connection.RECONNECT_S", 0.001)
     asked = 0
 
     def failing() -> str:
@@ -166,7 +166,7 @@ async def test_a_refused_token_is_explained(nursery: trio.Nursery) -> None:
 
     url = await serving(nursery, refuse)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(limits, "RECONNECT_EAGER_S", 0.0)
+        patch.setattr("flower.client.connection.RECONNECT_EAGER_S", 0.0)
         async with linked(lambda: url, "petal") as (_, ear):
             lost = await ear.wait_for(is_state("lost"))
             assert isinstance(lost, LinkChanged)
@@ -181,7 +181,7 @@ async def test_a_refused_token_is_explained(nursery: trio.Nursery) -> None:
 async def test_a_wrong_address_is_explained(
     url: str, word: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "RECONNECT_EAGER_S", 0.0)
+    monkeypatch.setattr("flower.client.connection.RECONNECT_EAGER_S", 0.0)
     async with linked(lambda: url) as (_, ear):
         lost = await ear.wait_for(is_state("lost"))
         assert isinstance(lost, LinkChanged)

@@ -14,7 +14,6 @@ import trio_websocket
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower import limits
 from flower.client import shell_upload
 from flower.client.shell_upload import add_lore, parts, read_lore
 from flower.client.shell_upload import connected as linked
@@ -128,7 +127,7 @@ async def test_silence_is_one_sentence(nursery: trio.Nursery, monkeypatch: pytes
 
 
 def test_no_engine_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "RECONNECT_EAGER_S", 0.0)
+    monkeypatch.setattr("flower.client.connection.RECONNECT_EAGER_S", 0.0)
     lore = tmp_path / "lore.md"
     lore.write_text("The bell rings.")
     for url in ("ws://127.0.0.1:9/ws/rpc", f"unix:{tmp_path}/no.socket", "ftp://x"):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from flower import limits
 from flower.errors import ProtocolError
 from flower.protocol import codec
-from flower.protocol.codec import decode_event, decode_prompt, encode
+from flower.protocol.codec import REQUEST_ID_CHARS, decode_event, decode_prompt, encode
 from flower.protocol.messages import (
     ChatChunk,
     ChatEnd,
@@ -220,7 +220,7 @@ def test_plain_text_is_the_prompt_itself(frame: str, prompt: str) -> None:
         b"\xff\xfe",
         "x" * (limits.PROMPT_CHARS + 1),
         json.dumps({"prompt": "x", "client": "c" * (limits.CLIENT_ID_CHARS + 1)}),
-        json.dumps({"prompt": "x", "request": "r" * (limits.REQUEST_ID_CHARS + 1)}),
+        json.dumps({"prompt": "x", "request": "r" * (REQUEST_ID_CHARS + 1)}),
     ],
 )
 def test_other_json_and_oversize_frames_get_a_sentence(frame: str | bytes) -> None:

@@ -11,7 +11,7 @@ import pytest
 from flower import limits
 from flower.errors import ProtocolError
 from flower.protocol import tree_text
-from flower.protocol.codec import decode_prompt, encode, shortened
+from flower.protocol.codec import FORM_FIELDS, REQUEST_ID_CHARS, decode_prompt, encode, shortened
 from flower.protocol.messages import ShownMessage, SystemUpdate, TreeNode
 
 NODES = [TreeNode(message=n, parent=n - 1, role="user", text=f"Line {n}.") for n in range(1, 21)]
@@ -122,10 +122,10 @@ def form(count: int, longest: int = 1) -> str:
 
 
 def test_a_form_has_as_much_as_its_bounds_say_and_no_more() -> None:
-    whole = decode_prompt(form(limits.FORM_FIELDS, limits.PROMPT_CHARS)).fields
+    whole = decode_prompt(form(FORM_FIELDS, limits.PROMPT_CHARS)).fields
     assert whole is not None
-    assert len(whole) == limits.FORM_FIELDS
-    for count, longest in ((limits.FORM_FIELDS + 1, 1), (1, limits.PROMPT_CHARS + 1)):
+    assert len(whole) == FORM_FIELDS
+    for count, longest in ((FORM_FIELDS + 1, 1), (1, limits.PROMPT_CHARS + 1)):
         with pytest.raises(ProtocolError, match="a form has at most"):
             decode_prompt(form(count, longest))
 
@@ -135,7 +135,7 @@ def test_a_form_has_as_much_as_its_bounds_say_and_no_more() -> None:
     [
         ("prompt", limits.PROMPT_CHARS),
         ("client", limits.CLIENT_ID_CHARS),
-        ("request", limits.REQUEST_ID_CHARS),
+        ("request", REQUEST_ID_CHARS),
     ],
 )
 def test_each_part_of_a_prompt_may_be_as_long_as_its_bound(field: str, most: int) -> None:

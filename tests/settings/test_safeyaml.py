@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from flower import limits
 from flower.errors import YamlError
 from flower.settings import safe_yaml
-from flower.settings.safe_yaml import load
+from flower.settings.safe_yaml import YAML_DEPTH, YAML_NODES, load
 
 MERGE_DOUBLING = b"a0: &a0 {k: v}\n" + b"".join(
     b"a%d: &a%d {<<: [*a%d, *a%d]}\n" % (n, n, n - 1, n - 1) for n in range(1, 25)
@@ -127,11 +127,11 @@ def test_hostile_files_are_refused_quickly(text: bytes) -> None:
 
 
 def test_depth_and_size_up_to_the_limits_are_fine() -> None:
-    depth = limits.YAML_DEPTH
+    depth = YAML_DEPTH
     assert load(b"[" * depth + b"]" * depth).value
     with pytest.raises(YamlError, match="nested deeper"):
         load(b"[" * (depth + 1) + b"]" * (depth + 1))
-    items = limits.YAML_NODES - 1
+    items = YAML_NODES - 1
     assert load(b"[" + b"1," * items + b"]").value == [1] * items
 
 

@@ -16,7 +16,17 @@ from flower import limits
 from flower.errors import EngineStarting, LaunchError
 from flower.home import Home
 from flower.installation import as_typed
-from flower.launch import Launcher, announce, claim, find, last_error, start
+from flower.launch import (
+    ERROR_LINE_CHARS,
+    RESTART_DELAY_LONG_S,
+    RESTART_DELAY_S,
+    Launcher,
+    announce,
+    claim,
+    find,
+    last_error,
+    start,
+)
 from flower.shell import reload
 from flower.shell.processes import ignored_variables
 
@@ -176,7 +186,7 @@ def test_an_engine_that_keeps_dying_is_started_ever_more_rarely(home: Home) -> N
     clock = Clock()
     engines = Engines(["true"], log="INFO hello\nflower: port 8000 is taken\nbye\n")
     launcher = Launcher(home, clock=clock, spawn=engines)
-    delays = [limits.RESTART_DELAY_S, limits.RESTART_DELAY_S, *[limits.RESTART_DELAY_LONG_S] * 2]
+    delays = [RESTART_DELAY_S, RESTART_DELAY_S, *[RESTART_DELAY_LONG_S] * 2]
     for count, delay in enumerate(delays, start=1):
         with pytest.raises(EngineStarting):
             launcher.url()
@@ -274,7 +284,7 @@ def test_a_long_log_is_set_aside_at_a_start(home: Home) -> None:
         ("a\nflower: no disk\nb\n", 0, "no disk"),
         ("Traceback\n  File x\nValueError: bad\n\n", 0, "ValueError: bad"),
         ("flower: \x1b[31mred\x07\n", 0, "[31mred"),
-        ("x" * 50_000, 0, "x" * limits.ERROR_LINE_CHARS),
+        ("x" * 50_000, 0, "x" * ERROR_LINE_CHARS),
     ],
 )
 def test_the_last_error_line(tmp_path: Path, text: str, offset: int, line: str) -> None:

@@ -13,7 +13,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower import cli, launch, limits
+from flower import cli, launch
 from flower.client import identity
 from flower.client.events import Received
 from flower.protocol import messages
@@ -158,7 +158,7 @@ def test_say_without_a_story_says_what_to_do(
 def test_say_gives_up_with_a_reason_when_no_engine_answers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "RECONNECT_EAGER_S", 0.0)
+    monkeypatch.setattr("flower.client.connection.RECONNECT_EAGER_S", 0.0)
     assert plain.say("hi", home_dir=tmp_path, engine_url=lambda: "ws://127.0.0.1:9/ws/rpc") == 1
     assert "No engine answers" in capsys.readouterr().err
 

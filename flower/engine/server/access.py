@@ -1,4 +1,6 @@
-"""Who may come in: Host, Origin, user, token. Pure: headers, the peer and time are arguments.
+"""Who may come in: Host, Origin, user, token, and whom a proxy speaks for.
+
+Pure: headers, the peer and time are arguments.
 
 A local port is no wall: every web page the user visits can reach it, and every other user of the machine.
 Only browsers send an Origin, and none has business here. A page that has pointed its own name at
@@ -6,6 +8,10 @@ Only browsers send an Origin, and none has business here. A page that has pointe
 are, unless the settings name a token; whoever else asks needs the token, which is compared in constant time,
 and wrong ones are slowed down, for each address by itself. A token of a user lets in as that user; whoever shows
 one that is nobody's does not come in at all, wherever they ask from.
+
+Anybody can send ``X-Forwarded-For`` or ``Forwarded`` (RFC 7239). They are believed of the proxies that the settings
+name, and only as far as those wrote them: a proxy adds whom it saw at the end, so the last address that is no proxy of
+ours is the client's.
 """
 
 from __future__ import annotations
@@ -13,11 +19,10 @@ from __future__ import annotations
 import hmac
 import ipaddress
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from msgspec import Struct
 
-from flower.engine.server.forwarded import Proxies
 from flower.engine.sessions.rights import GUEST, OWNER, STRANGER, TRUSTED
 from flower.engine.store.users import User, parts
 
@@ -27,6 +32,13 @@ TOKEN_WAIT_MAX_S = 30.0
 TOKEN_FORGET_S = 15 * 60.0  # after so long without a try an address starts afresh
 TOKEN_ADDRESSES = 1024  # addresses remembered
 
+UNIX = "unix"  # among the proxies: whoever comes through the engine's Unix socket
+UNKNOWN = "unknown"  # somebody behind a proxy that does not say who
+FORWARDED_CHARS = 4_096
+FORWARDED_MOST = 32  # addresses looked at, from the end
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Headers = Callable[[str], Sequence[str]]
 Header = Callable[[str], str | None]
 
 
@@ -225,3 +237,81 @@ def _without_port(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host if host.count(":") > 1 else host.partition(":")[0]
+
+
+# --- Whom a reverse proxy speaks for.
+
+
+class Proxies:
+    """The proxies that are believed: addresses, networks such as ``10.0.0.0/8``, or ``unix``."""
+
+    def __init__(self, trusted: Sequence[str] = ()) -> None:
+        self._unix = UNIX in trusted
+        self._networks = tuple(network_of(one) for one in trusted if one != UNIX)
+
+    def __contains__(self, peer: str) -> bool:
+        """Whether a peer's address, "" on a Unix socket, is a proxy's."""
+        if not peer:
+            return self._unix
+        address = _address(peer)
+        return address is not None and any(address in one for one in self._networks)
+
+    def client_behind(self, peer: str, header: Headers) -> str | None:
+        """Returns the address of who asks through a peer, ``UNKNOWN`` for one that is hidden.
+
+        None when the peer is no proxy of ours or says nothing: then its own address counts. ``header`` returns all
+        lines of a header of the request.
+        """
+        if peer not in self:
+            return None
+        listed, forwarded = header("X-Forwarded-For"), header("Forwarded")
+        if not listed and not forwarded:
+            return None
+        if listed and forwarded:  # a proxy writes one of them, so the other is its client's invention
+            return UNKNOWN
+        client = UNKNOWN
+        for name in _last_first(_named(listed) if listed else _for(forwarded)):
+            address = _address(name)
+            if address is None:
+                return UNKNOWN
+            client = str(address)
+            if client not in self:
+                break
+        return client
+
+
+def network_of(text: str) -> Network:
+    """Returns an address or network as a network. Raises ``ValueError``."""
+    return ipaddress.ip_network(text.strip(), strict=False)
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Returns the address in ``1.2.3.4``, ``1.2.3.4:80``, ``::1`` or ``[::1]:80``, None if there is none."""
+    text = text.strip().strip('"')
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _last_first(names: Iterator[str]) -> list[str]:
+    return list(names)[::-1][:FORWARDED_MOST]
+
+
+def _named(lines: Sequence[str]) -> Iterator[str]:
+    for line in lines:
+        yield from (part.strip() for part in line[-FORWARDED_CHARS:].split(","))
+
+
+def _for(lines: Sequence[str]) -> Iterator[str]:
+    """Yields what ``for=`` says in each element, "" where it says nothing."""
+    for line in lines:
+        for element in line[-FORWARDED_CHARS:].split(","):
+            pairs = (pair.partition("=") for pair in element.split(";"))
+            values = [value.strip() for name, _, value in pairs if name.strip().lower() == "for"]
+            yield values[0] if values else ""

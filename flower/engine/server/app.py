@@ -20,7 +20,7 @@ from flower.engine.sessions.engine import Engine
 from flower.engine.store.users import User
 from flower.errors import ElsewhereError, StoreError
 from flower.home import Home
-from flower.protocol import EXPORT_PATH, IMPORT_PATH, PATH
+from flower.protocol import EXPORT_PATH, IMPORT_PATH, PATH, STATUS_PATH
 
 
 class _WebSocket:
@@ -65,7 +65,7 @@ def create_app(
     app.add_url_rule("/", view_func=pages.alive, endpoint="root")
     app.add_url_rule("/healthz", view_func=pages.alive, endpoint="healthz")
     app.add_url_rule("/readyz", view_func=pages.ready, endpoint="readyz")
-    app.add_url_rule("/status", view_func=pages.status, endpoint="status")
+    app.add_url_rule(STATUS_PATH, view_func=pages.status, endpoint="status")
     app.add_url_rule("/metrics", view_func=pages.numbers, endpoint="metrics")
     app.add_websocket(PATH, endpoint="rpc", view_func=pages.rpc)
     return app

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower.engine.server.access import Access
+from flower.engine.server.access import FORWARDED_MOST, UNKNOWN, Access, Proxies
 from flower.engine.server.app import create_app
-from flower.engine.server.forwarded import MOST, UNKNOWN, Proxies
 from flower.engine.server.lifetime import Lifetime
 from flower.engine.store import audit
 from flower.errors import ConfigError
@@ -51,7 +50,7 @@ def test_only_those_that_are_named_are_believed() -> None:
         (("",), UNKNOWN),
         ((f"{PLAYER},",), UNKNOWN),
         ((f"{PLAYER}, " * 1000 + "10.1.1.1",), PLAYER),
-        ((", ".join([PLAYER] + ["10.1.1.1"] * (MOST + 5)),), "10.1.1.1"),
+        ((", ".join([PLAYER] + ["10.1.1.1"] * (FORWARDED_MOST + 5)),), "10.1.1.1"),
     ],
 )
 def test_the_last_address_that_is_no_proxy_of_ours_is_the_clients(

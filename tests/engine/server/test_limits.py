@@ -22,6 +22,7 @@ from flower.engine.sessions import snapshot
 from flower.engine.sessions.outbox import Outbox
 from flower.engine.store import exchanges as replies
 from flower.engine.store import stories, world_lore
+from flower.protocol.codec import REQUEST_ID_CHARS
 from flower.protocol.messages import ChatHistory, ErrorEvent, SystemUpdate
 from tests.engine_world import engine_world
 from tests.fakes import ScriptedProvider, words
@@ -74,10 +75,8 @@ async def test_a_prompt_at_the_limit_is_played_and_one_above_is_refused(
         assert socket.errors() == []
         socket.say("x" * (limits.PROMPT_CHARS + 1))
         socket.say("still here", client="c" * (limits.CLIENT_ID_CHARS + 1))
-        socket.say("still here", request="r" * (limits.REQUEST_ID_CHARS + 1))
-        socket.say(
-            "And on.", client="c" * limits.CLIENT_ID_CHARS, request="r" * limits.REQUEST_ID_CHARS
-        )
+        socket.say("still here", request="r" * (REQUEST_ID_CHARS + 1))
+        socket.say("And on.", client="c" * limits.CLIENT_ID_CHARS, request="r" * REQUEST_ID_CHARS)
         await trio.sleep(5)
         assert [str(limits.PROMPT_CHARS) in socket.errors()[0], len(socket.errors())] == [True, 3]
         assert sum(f["event"] == "chat_end" for f in socket.got) == 2
