@@ -38,6 +38,7 @@ def losers(
     for rule in candidates:
         for group in names(rule):
             groups.setdefault(group, []).append(rule)
+    # Who stays wins without dice. In the other groups those with fewer keys than the best are out before the dice.
     staying = {name: [m for m in members if m.id in sticky] for name, members in groups.items()}
     for name, members in groups.items():
         if staying[name]:
@@ -119,6 +120,7 @@ def _winner(name: str, members: Sequence[ReadyEntry], chance: Callable[[str], fl
     preferred = [rule for rule in members if rule.entry.group_override]
     if preferred:
         return max(preferred, key=lambda rule: rule.entry.order)
+    # A point on a line on which each member has a stretch as long as its weight.
     point = chance(f"group:{name}") * sum(rule.entry.group_weight for rule in members)
     for rule in members:
         point -= rule.entry.group_weight

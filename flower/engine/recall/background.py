@@ -19,13 +19,13 @@ from flower import limits
 from flower.engine.recall import ranking
 from flower.engine.recall.base import Embedder, Query, TokenEmbedder
 from flower.engine.recall.candidates import Finder
-from flower.engine.recall.index import Indexes, Say
-from flower.engine.recall.keywords import Keywords
+from flower.engine.recall.keyword_indexes import KeywordIndexes
 from flower.engine.recall.native_check import NoNumpyError, load_numpy
 from flower.engine.recall.query import Question
 from flower.engine.recall.query_encoder import QueryEncoder, as_passages, encode
 from flower.engine.recall.ranking import Tuning
 from flower.engine.recall.search import Searcher
+from flower.engine.recall.vector_indexes import Say, VectorIndexes
 from flower.engine.store import passages, vector_rows
 from flower.engine.store.connection import Store
 from flower.engine.store.passages import Changed
@@ -52,7 +52,7 @@ class Background:
         self,
         database: Store,
         embedder: Embedder,
-        keywords: Keywords,
+        keywords: KeywordIndexes,
         index_dir: Path,
         *,
         notify: Notify,
@@ -320,7 +320,7 @@ class ModelRecall:
         self,
         database: Store,
         embedder: Embedder,
-        keywords: Keywords,
+        keywords: KeywordIndexes,
         index_dir: Path,
         *,
         say: Say,
@@ -329,7 +329,7 @@ class ModelRecall:
     ) -> None:
         self.embedder = embedder
         model_id, dimension = embedder.model_id, embedder.dimension
-        self.indexes = Indexes(database, model_id, dimension, index_dir, say)
+        self.indexes = VectorIndexes(database, model_id, dimension, index_dir, say)
         finder = Finder(database, self.indexes, keywords, model_id, dimension)
         self.searcher = Searcher(finder, clock, tuning)
         self._keywords = keywords

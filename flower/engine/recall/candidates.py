@@ -13,9 +13,9 @@ from msgspec import Struct
 
 from flower import limits
 from flower.engine.recall.base import Query
-from flower.engine.recall.index import Indexes
-from flower.engine.recall.keywords import Keywords
+from flower.engine.recall.keyword_indexes import KeywordIndexes
 from flower.engine.recall.query import Question
+from flower.engine.recall.vector_indexes import VectorIndexes
 from flower.engine.store import passages, vector_rows
 from flower.engine.store.connection import Connection, Store
 from flower.engine.store.passages import Passage
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from flower.engine.recall.word_index import QueryTerm, Scores, WordIndex
+    from flower.engine.recall.keyword_index import KeywordIndex, QueryTerm, Scores
     from flower.engine.store.vector_rows import Vectors
 
     Flags = NDArray[np.bool_]
@@ -76,7 +76,12 @@ class Finder:
     """Finds candidates with the indexes of one model."""
 
     def __init__(
-        self, database: Store, indexes: Indexes, keywords: Keywords, model_id: str, dimension: int
+        self,
+        database: Store,
+        indexes: VectorIndexes,
+        keywords: KeywordIndexes,
+        model_id: str,
+        dimension: int,
     ) -> None:
         self._database = database
         self._indexes = indexes
@@ -113,7 +118,7 @@ def is_memory(scope: str) -> bool:
 
 
 def by_words(
-    index: WordIndex, question: Question, near: Sequence[int], query: Query | None, *, memory: bool
+    index: KeywordIndex, question: Question, near: Sequence[int], query: Query | None, *, memory: bool
 ) -> Worded:
     """Returns the best by words together with those that are ``near``, and with those beside them."""
     import numpy as np
@@ -139,7 +144,7 @@ def by_words(
 
 
 def _terms(question: Question, languages: Sequence[str]) -> list[QueryTerm]:
-    from flower.engine.recall.word_index import QueryTerm
+    from flower.engine.recall.keyword_index import QueryTerm
 
     return [
         QueryTerm(tuple({term_hash(stem(word, language)) for language in languages}), weight)
@@ -158,11 +163,13 @@ def _top(scores: Scores, count: int) -> list[int]:
 
 
 def beside(
-    index: WordIndex, opened: Flags, places: Sequence[int]
+    index: KeywordIndex, opened: Flags, places: Sequence[int]
 ) -> tuple[dict[int, int], dict[int, int]]:
     """Returns for memories the places of the pieces before and after them, in the order of the story."""
     import numpy as np
 
+    # The order of the story is that of messages, pieces of one message in the order of their ids. Beside a memory is
+    # the nearest one that is open: those of other branches between them are not there for this story.
     order = np.flatnonzero(opened)
     order = order[np.lexsort((index.ids[order], index.messages[order]))]
     rank = np.full(len(index.ids), -1, np.int64)
@@ -177,7 +184,7 @@ def beside(
     return before, after
 
 
-def open_places(index: WordIndex, query: Query | None) -> Flags:
+def open_places(index: KeywordIndex, query: Query | None) -> Flags:
     """Returns for each place whether a memory there may be recalled: of this branch, not in the window."""
     import numpy as np
 

@@ -311,6 +311,7 @@ class Pool:
         The oldest job's shortest text decides the length; texts of that length of all jobs come along,
         oldest first, up to ``limits.EMBED_BATCH_TOKENS``. The same text is run once for everybody.
         """
+        # The oldest decides, so that none starves; its shortest texts first, as they are done soonest.
         length = min(self._jobs[0].left)
         rows: dict[tuple[int, ...], int] = {}
         owners: list[tuple[Job, int, int]] = []

@@ -10,7 +10,7 @@ Owns nothing but its memory of file times. Never writes to the folder.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -103,25 +103,10 @@ class Folder:
                 self._notify_once(
                     f"✗ {printable_name(name)} is skipped: its name is not UTF-8; rename it."
                 )
-                continue
-            if self._seen.get(name) == stamp:
-                continue
-            text, fault = await trio.to_thread.run_sync(read_text, self._root / name)
-            self._keyed.pop(name, None)
-            if fault:
-                self._notify_once(f"✗ {name} is skipped: {fault}.")
-                changes += await self._library.drop_source(self._scope, PREFIX + name)
-            else:
-                title = " > ".join(Path(name).with_suffix("").parts)
-                entry, text = entry_of(PREFIX + name, title, text)
-                if entry is not None:
-                    self._keyed[name] = entry
-                changes += await self._library.sync_source(self._scope, PREFIX + name, title, text)
-            self._seen[name] = stamp
-        for source in await self._library.sources(self._scope):
-            if source.startswith(PREFIX) and source.removeprefix(PREFIX) not in files:
-                changes += await self._library.drop_source(self._scope, source)
-                self._seen.pop(source.removeprefix(PREFIX), None)
+            elif self._seen.get(name) != stamp:
+                changes += await self._read(name)
+                self._seen[name] = stamp
+        changes += await self._drop_all_but(files)
         self._keyed = {name: entry for name, entry in self._keyed.items() if name in files}
         if self._keep is not None and self._saved != self._keyed:
             await self._keep(self._keyed)
@@ -130,6 +115,29 @@ class Folder:
             self._notify_once(
                 f"✗ Only the first {limits.SOURCES_FOLDER} files of {self._root} are read."
             )
+        return changes
+
+    async def _read(self, name: str) -> int:
+        """Takes in a file that is new or has changed; returns how many passages came or went."""
+        text, fault = await trio.to_thread.run_sync(read_text, self._root / name)
+        self._keyed.pop(name, None)
+        if fault:
+            self._notify_once(f"✗ {name} is skipped: {fault}.")
+            return await self._library.drop_source(self._scope, PREFIX + name)
+        title = " > ".join(Path(name).with_suffix("").parts)
+        entry, text = entry_of(PREFIX + name, title, text)
+        if entry is not None:
+            self._keyed[name] = entry
+        return await self._library.sync_source(self._scope, PREFIX + name, title, text)
+
+    async def _drop_all_but(self, files: Container[str]) -> int:
+        """Deletes the passages of files that are gone; returns how many there were."""
+        changes = 0
+        for source in await self._library.sources(self._scope):
+            name = source.removeprefix(PREFIX)
+            if source.startswith(PREFIX) and name not in files:
+                changes += await self._library.drop_source(self._scope, source)
+                self._seen.pop(name, None)
         return changes
 
     async def _had_files(self) -> bool:

@@ -23,7 +23,7 @@ from flower import limits
 from flower.engine.recall.background import Background, Notify
 from flower.engine.recall.base import Considered, Embedder, Hit, Query, Ranked, scopes_of
 from flower.engine.recall.chunking import chunk
-from flower.engine.recall.keywords import Keywords
+from flower.engine.recall.keyword_indexes import KeywordIndexes
 from flower.engine.recall.native_check import NoNumpyError, load_numpy
 from flower.engine.recall.ranking import Tuning
 from flower.engine.store import passages
@@ -55,7 +55,7 @@ class PassageLibrary:
         self._database = database
         self._index_dir = index_dir
         self._clock = clock
-        self._keywords = Keywords(database)
+        self._keywords = KeywordIndexes(database)
         self._background = Background(
             database,
             embedder,

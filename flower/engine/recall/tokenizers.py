@@ -252,6 +252,7 @@ class Unigram:
         return ids
 
     def _spell(self, word: str) -> list[int]:
+        # best[end]: how likely the best spelling of the first ``end`` letters is; came[end]: its last piece.
         best = [0.0] + [-math.inf] * len(word)
         came: list[tuple[int, int]] = [(0, self._unknown)] * (len(word) + 1)  # (start, id)
         for end in range(1, len(word) + 1):
@@ -262,7 +263,7 @@ class Unigram:
                 number, score = piece or (self._unknown, self._unknown_score)
                 if best[start] + score > best[end]:
                     best[end], came[end] = best[start] + score, (start, number)
-        ids: list[int] = []
+        ids: list[int] = []  # from the end back to the beginning, along the last pieces
         at = len(word)
         while at:
             at, number = came[at]

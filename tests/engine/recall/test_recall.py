@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower import limits
-from flower.engine.recall import index as recall_index
+from flower.engine.recall import vector_indexes
 from flower.engine.recall.base import Embedder, Query
 from flower.engine.recall.library import PassageLibrary
 from flower.engine.recall.query import context_of
@@ -464,7 +464,7 @@ async def test_a_graph_is_made_once_hnswlib_is_there(
     """It may be compiled while one plays: until then every answer is exact, and nobody is warned."""
     monkeypatch.setattr(limits, "EXACT_ROWS", 50)
     there: list[str] = []
-    monkeypatch.setattr(recall_index, "is_installed", lambda: bool(there))
+    monkeypatch.setattr(vector_indexes, "is_installed", lambda: bool(there))
     text = "\n\n".join(f"# Part {n}\n\nParagraph number {n} of the chronicle." for n in range(120))
     async with open_brain(tmp_path, HashEmbedder()) as brain:
         await brain.library.sync_source(VAEL, "world", "", text)

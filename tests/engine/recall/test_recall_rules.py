@@ -18,11 +18,11 @@ from flower.engine.recall.chunking import _LETTERS_PER_PIECE as LETTERS
 from flower.engine.recall.chunking import _windows as windows
 from flower.engine.recall.chunking import outline, word_pieces
 from flower.engine.recall.embedder import Job, Pool
+from flower.engine.recall.keyword_index import KeywordIndex, QueryTerm
 from flower.engine.recall.query import context_weight, split_question
 from flower.engine.recall.ranking import Share, Signals, Tuning, rank, rank_again
 from flower.engine.recall.scope_index import ScopeIndex
 from flower.engine.recall.selection import Evidence, answered, chance
-from flower.engine.recall.word_index import QueryTerm, WordIndex
 from flower.engine.store.library import books
 from flower.engine.store.sqlite.connection import migrate
 from flower.engine.store.term_rows import Terms
@@ -114,7 +114,7 @@ def terms(number: int, message: int = 0) -> Terms:
 
 
 def test_removed_passages_leave_the_arrays_when_they_are_many() -> None:
-    index = WordIndex()
+    index = KeywordIndex()
     index.add([terms(number) for number in range(1, 11)])
     index.remove([1, 2, 3])
     assert (len(index.ids), len(index)) == (10, 7)
@@ -124,7 +124,7 @@ def test_removed_passages_leave_the_arrays_when_they_are_many() -> None:
 
 
 def test_the_pieces_beside_a_memory_are_those_of_the_story() -> None:
-    index = WordIndex()
+    index = KeywordIndex()
     # Ids and messages are in different orders: the story's is that of the messages.
     index.add([terms(1, 30), terms(2, 10), terms(3, 20), terms(4, 40)])
     opened = np.array([True, True, True, False])
@@ -134,7 +134,7 @@ def test_the_pieces_beside_a_memory_are_those_of_the_story() -> None:
 
 
 def test_a_memory_is_open_on_its_branch_and_outside_of_the_window() -> None:
-    index = WordIndex()
+    index = KeywordIndex()
     index.add([terms(1), terms(2, 10), terms(3, 20), terms(4, 30)])
     query = Query("Who?", visible_messages=frozenset({10, 30}), recent_messages=frozenset({30}))
     assert candidates.open_places(index, query).tolist() == [True, True, False, False]

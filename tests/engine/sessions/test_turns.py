@@ -24,8 +24,8 @@ from flower.engine.prompt.request import SHRINK_SHARE, PreparedPrompt, shorter
 from flower.engine.prompt.sections import NSFW_ON
 from flower.engine.provider.base import ChatMessage as Said
 from flower.engine.provider.base import Completion, Finish, Text
-from flower.engine.recall.index import Indexes
 from flower.engine.recall.query import context_of
+from flower.engine.recall.vector_indexes import VectorIndexes
 from flower.engine.sessions import after_turn, departures, open_stories
 from flower.engine.sessions.outbox import Outbox
 from flower.engine.store import selections, stories
@@ -322,7 +322,7 @@ async def test_an_index_keeps_no_lock_of_a_story_nobody_plays(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:
     async with engine_world(tmp_path / "db") as world:
-        indexes = Indexes(world.database, "hash", 8, tmp_path, lambda _: None)
+        indexes = VectorIndexes(world.database, "hash", 8, tmp_path, lambda _: None)
         for number in range(20):
             await indexes.search(f"memory:{number}", np.ones(8, np.float32), 3)
         assert not indexes._locks

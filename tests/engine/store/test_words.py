@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower.engine.recall import ranking, word_index
-from flower.engine.recall.word_index import LENGTH_SHARE, SATURATION, QueryTerm, WordIndex
+from flower.engine.recall import keyword_index, ranking
+from flower.engine.recall.keyword_index import LENGTH_SHARE, SATURATION, KeywordIndex, QueryTerm
 from flower.engine.store.term_rows import Terms
 from flower.engine.store.words import UNKNOWN, language_of, stem, terms_of, words_of
 
@@ -90,7 +90,7 @@ def test_the_index_scores_like_a_plain_count(
     batches: list[list[dict[int, int]]], removed: set[int], query: dict[int, float]
 ) -> None:
     """However passages came and went."""
-    index = WordIndex()
+    index = KeywordIndex()
     documents: dict[int, dict[int, int]] = {}
     number = 0
     for batch in batches:
@@ -126,7 +126,7 @@ def test_the_index_scores_like_a_plain_count(
 
 
 def test_a_rare_word_of_this_scope_tells_more_than_a_common_one() -> None:
-    index = WordIndex()
+    index = KeywordIndex()
     index.add([terms(n, {1: 1, 2: 1} if n == 1 else {1: 1}) for n in range(1, 11)])
     common, rare = index.weights([QueryTerm((1,)), QueryTerm((2,))])
     assert rare > 5 * common > 0.0
@@ -134,7 +134,7 @@ def test_a_rare_word_of_this_scope_tells_more_than_a_common_one() -> None:
 
 
 def test_a_scope_knows_its_languages() -> None:
-    index = WordIndex()
+    index = KeywordIndex()
     index.add([terms(n, {1: 1}, "german" if n > 3 else "english") for n in range(1, 10)])
     assert index.languages == ["german", "english"]
     index.remove(range(4, 10))
@@ -192,8 +192,8 @@ def test_parts_of_bounded_size_score_as_one_part(monkeypatch: pytest.MonkeyPatch
     removed = range(3, 60, 2)
     found = []
     for bound in (1 << 13, 4):
-        monkeypatch.setattr(word_index, "_PART_PASSAGES", bound)
-        index = WordIndex()
+        monkeypatch.setattr(keyword_index, "_PART_PASSAGES", bound)
+        index = KeywordIndex()
         for start in range(0, 60, 7):
             index.add(rows[start : start + 7])
         index.remove(removed)

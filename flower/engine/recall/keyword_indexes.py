@@ -19,18 +19,18 @@ from flower.engine.store.connection import Store
 from flower.engine.store.passages import Changed
 
 if TYPE_CHECKING:
-    from flower.engine.recall.word_index import WordIndex
+    from flower.engine.recall.keyword_index import KeywordIndex
 
 
-class Keywords:
+class KeywordIndexes:
     """Keyword indexes by scope."""
 
     def __init__(self, database: Store) -> None:
         self._database = database
-        self._open: dict[str, WordIndex] = {}  # least recently used first
+        self._open: dict[str, KeywordIndex] = {}  # least recently used first
         self._locks: WeakValueDictionary[str, trio.Lock] = WeakValueDictionary()
 
-    async def index(self, scope: str) -> WordIndex:
+    async def index(self, scope: str) -> KeywordIndex:
         """Returns the index of a scope, equal to its rows; raises ``StoreError``."""
         async with self._lock(scope):
             index = self._open.pop(scope, None)
@@ -74,13 +74,13 @@ class Keywords:
         for name in [scope] if scope else list(self._open):
             self._open.pop(name, None)
 
-    async def _load(self, scope: str) -> WordIndex:
-        from flower.engine.recall.word_index import WordIndex
+    async def _load(self, scope: str) -> KeywordIndex:
+        from flower.engine.recall.keyword_index import KeywordIndex
 
         while await self._database.read(term_rows.count_missing, scope):
             # Of an older version of Flower: once for each scope, 0.3 ms a passage.
             await self._database.write(term_rows.store_missing, scope, limit=limits.TERMS_PAGE)
-        index = WordIndex()
+        index = KeywordIndex()
         after, size = 0, limits.TERMS_PAGE
         while size == limits.TERMS_PAGE:
             rows = await self._database.read(

@@ -40,7 +40,7 @@ def is_installed() -> bool:
     return importlib.util.find_spec("hnswlib") is not None
 
 
-class Indexes:
+class VectorIndexes:
     """Nearest neighbours by scope. ``say`` gets a sentence for the user when something is wrong."""
 
     def __init__(

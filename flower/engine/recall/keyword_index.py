@@ -61,7 +61,7 @@ class _Part(Struct, frozen=True):
         return _pack(terms, self.places, self.counts)
 
 
-class WordIndex:
+class KeywordIndex:
     """Passages of one scope by their stems."""
 
     def __init__(self) -> None:
@@ -145,6 +145,8 @@ class WordIndex:
         self._sorter = None if ordered else np.argsort(self.ids, kind="stable")
 
     def _merge_last(self) -> None:
+        # Like the carry of a binary counter: two parts of about one size become one of twice the size, so that a
+        # passage is copied log(n) times in all, and there are never more than log(n) small parts to look into.
         while len(self._parts) > 1:
             before, last = self._parts[-2:]
             if before.passages >= 2 * last.passages or before.passages + last.passages > _PART_PASSAGES:
@@ -163,6 +165,8 @@ class WordIndex:
             self._compact()
 
     def _compact(self) -> None:
+        # Places behind a removed passage move up by as many as were removed before them: the running count of
+        # what is alive is each one's new place. Parts stay sorted, since the order of places does not change.
         parts, self._parts = self._parts, []
         first = 0
         for part in parts:
