@@ -169,7 +169,7 @@ def test_every_process_is_quiet_before_it_imports_anything() -> None:
 def test_clients_of_hubs_are_never_imported() -> None:
     """The embedding model is here; what could fetch another one stays asleep."""
     code = (
-        "import sys, trio; from pathlib import Path; from flower.engine.recall.embedder import MiniLM;"
+        "import sys, trio; from pathlib import Path; from flower.engine.recall.minilm import MiniLM;"
         f"e = MiniLM([Path({str(MODEL.parents[1])!r})]);"
         "v = trio.run(e.embed, ['The lamp is lit.']); e.close();"
         f"print(v.shape, [name for name in {NEVER_LOADED!r} if name in sys.modules])"
