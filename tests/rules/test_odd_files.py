@@ -124,7 +124,7 @@ async def test_what_is_imported_or_followed(odd: Path) -> None:
 
 async def test_models(odd: Path, tmp_path: Path) -> None:
     try:
-        assert gguf.trouble_of(odd)
+        assert gguf.problem_of(odd)
     except OSError as error:
         assert error.strerror  # noqa: PT017 -- some of them are files
     with trio.fail_after(5), pytest.raises(FlowerError):

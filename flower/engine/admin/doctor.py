@@ -148,7 +148,7 @@ def _config(home: Home, environ: Mapping[str, str]) -> tuple[Config, Finding]:
 def _models(home: Home) -> Iterator[Finding]:
     for path in sorted(home.models.glob("*.gguf")):
         try:
-            why = gguf.trouble_of(path)
+            why = gguf.problem_of(path)
         except OSError as error:
             why = f"it cannot be read ({error.strerror or error})"
         advice = "delete it, or get it again with /models get" if why else ""

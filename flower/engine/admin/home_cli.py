@@ -188,7 +188,7 @@ def models(home: Home, source: str, sha256: str) -> int:
     print(WHERE_MODELS_ARE)
     for path in sorted(home.models.glob("*.gguf")):
         print(
-            f"  {printable_line(path.name)}: {printable_line(gguf.trouble_of(path) or _kind_of(path))}"
+            f"  {printable_line(path.name)}: {printable_line(gguf.problem_of(path) or _kind_of(path))}"
         )
     return 0
 

@@ -18,7 +18,7 @@ from flower import limits
 from flower.text import one_line
 
 
-class Trouble(Struct, frozen=True):
+class ErrorReport(Struct, frozen=True):
     """What a provider says about a failure; "", 0 and None where it does not say."""
 
     status: int = 0
@@ -45,31 +45,31 @@ def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
         return None
 
 
-def read_body(body: bytes) -> Trouble:
+def read_body(body: bytes) -> ErrorReport:
     try:
         payload = msgspec.json.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return Trouble(message=excerpt(body))
+        return ErrorReport(message=excerpt(body))
     return read_error(payload)
 
 
-def read_error(payload: object) -> Trouble:
+def read_error(payload: object) -> ErrorReport:
     """Returns what is in the error shapes of OpenAI, Gemini, Anthropic, Ollama, vLLM, FastAPI, ..."""
     if isinstance(payload, list):
         payload = payload[0] if payload else {}
     if isinstance(payload, str):
         return _read_text(payload)
     if not isinstance(payload, dict):
-        return Trouble(message=clean(str(payload)))
+        return ErrorReport(message=clean(str(payload)))
     error = payload.get("error", payload)
     if isinstance(error, str):
         return _read_text(error)
     if not isinstance(error, dict):
-        return Trouble(message=clean(str(error)))
+        return ErrorReport(message=clean(str(error)))
     return _read_object(error)
 
 
-def _read_text(text: str) -> Trouble:
+def _read_text(text: str) -> ErrorReport:
     """Some gateways put the original error, as JSON text, into a string."""
     if text.lstrip().startswith("{"):
         try:
@@ -78,10 +78,10 @@ def _read_text(text: str) -> Trouble:
             inner = None
         if isinstance(inner, dict):
             return _read_object(inner.get("error") if isinstance(inner.get("error"), dict) else inner)
-    return _with_numbers(Trouble(message=clean(text)), text)
+    return _with_numbers(ErrorReport(message=clean(text)), text)
 
 
-def _read_object(error: Any) -> Trouble:
+def _read_object(error: Any) -> ErrorReport:
     message = (
         error.get("message") or error.get("detail") or error.get("msg") or error.get("error") or ""
     )
@@ -96,7 +96,7 @@ def _read_object(error: Any) -> Trouble:
         message = _read_text(raw).message or message
     codes = (error.get("code"), error.get("type"), error.get("status"), metadata.get("error_type"))
     status = next((c for c in codes if isinstance(c, int) and not isinstance(c, bool)), 0)
-    trouble = Trouble(
+    report = ErrorReport(
         status=status if 400 <= status < 600 else 0,
         message=clean(str(message)),
         code=" ".join(str(c) for c in codes if isinstance(c, str)).lower(),
@@ -105,7 +105,7 @@ def _read_object(error: Any) -> Trouble:
         limit_tokens=_whole(error.get("n_ctx")),
         used_tokens=_whole(error.get("n_prompt_tokens")),
     )
-    return _with_numbers(trouble, str(message))
+    return _with_numbers(report, str(message))
 
 
 def _read_details(details: list[Any]) -> tuple[str, str]:
@@ -145,9 +145,9 @@ TOO_LONG = re.compile(
 _TRY_AGAIN = re.compile(r"(?:try again|retry) in ((?:\d+(?:\.\d+)?(?:ms|h|m|s)\s*)+)", re.IGNORECASE)
 
 
-def _with_numbers(trouble: Trouble, text: str) -> Trouble:
+def _with_numbers(report: ErrorReport, text: str) -> ErrorReport:
     text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text[:2000])
-    limit, used, after = trouble.limit_tokens, trouble.used_tokens, trouble.retry_after_s
+    limit, used, after = report.limit_tokens, report.used_tokens, report.retry_after_s
     for pattern in _NUMBERS:
         match = pattern.search(text)
         if match and limit is None:
@@ -155,7 +155,7 @@ def _with_numbers(trouble: Trouble, text: str) -> Trouble:
     again = _TRY_AGAIN.search(text)
     if after is None and again:
         after = _duration(again[1])
-    return msgspec.structs.replace(trouble, limit_tokens=limit, used_tokens=used, retry_after_s=after)
+    return msgspec.structs.replace(report, limit_tokens=limit, used_tokens=used, retry_after_s=after)
 
 
 DURATION_CHARS = 60

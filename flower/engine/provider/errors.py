@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from flower.engine.provider.error_body import (
     TOO_LONG,
-    Trouble,
+    ErrorReport,
     clean,
     read_body,
     read_error,
@@ -50,11 +50,11 @@ def from_response(
         return ProviderError(
             "bad_request", f"{origin.label} has moved to {target}; change its base_url in config.yaml."
         )
-    trouble = read_body(body)
+    report = read_body(body)
     after = retry_after(headers, now=now)
     if after is not None:
-        trouble = msgspec.structs.replace(trouble, retry_after_s=after)
-    return _verdict(msgspec.structs.replace(trouble, status=status), origin)
+        report = msgspec.structs.replace(report, retry_after_s=after)
+    return _verdict(msgspec.structs.replace(report, status=status), origin)
 
 
 def from_payload(payload: object, origin: Origin) -> ProviderError:
@@ -120,22 +120,22 @@ _REQUEST_WORDS = (
 _BUSY_WORDS = ("overloaded", "provider_unavailable", "capacity_exceeded", "unavailable")
 
 
-def _verdict(trouble: Trouble, origin: Origin) -> ProviderError:
-    trouble = msgspec.structs.replace(trouble, message=clean(trouble.message, origin.secrets))
-    kind = _kind_of(trouble, origin)
+def _verdict(report: ErrorReport, origin: Origin) -> ProviderError:
+    report = msgspec.structs.replace(report, message=clean(report.message, origin.secrets))
+    kind = _kind_of(report, origin)
     return ProviderError(
         kind,
-        _sentence(kind, trouble, origin),
-        retry_after_s=trouble.retry_after_s,
-        limit_tokens=trouble.limit_tokens if kind == "context_exceeded" else None,
-        used_tokens=trouble.used_tokens if kind == "context_exceeded" else None,
-        field=_refused_field(trouble, origin.sent) if kind == "bad_request" else None,
+        _sentence(kind, report, origin),
+        retry_after_s=report.retry_after_s,
+        limit_tokens=report.limit_tokens if kind == "context_exceeded" else None,
+        used_tokens=report.used_tokens if kind == "context_exceeded" else None,
+        field=_refused_field(report, origin.sent) if kind == "bad_request" else None,
     )
 
 
-def _kind_of(trouble: Trouble, origin: Origin) -> str:
-    status = trouble.status
-    words = f"{trouble.code} {trouble.message}".lower()
+def _kind_of(report: ErrorReport, origin: Origin) -> str:
+    status = report.status
+    words = f"{report.code} {report.message}".lower()
 
     def says(*texts: str) -> bool:
         return any(text in words for text in texts)
@@ -163,21 +163,21 @@ def _kind_of(trouble: Trouble, origin: Origin) -> str:
     return "server"
 
 
-def _refused_field(trouble: Trouble, sent: Collection[str]) -> str | None:
+def _refused_field(report: ErrorReport, sent: Collection[str]) -> str | None:
     """Returns the field of our request that the provider would not take, if it names one."""
-    if trouble.field in sent:
-        return trouble.field
+    if report.field in sent:
+        return report.field
     for name in sent:
-        if re.search(rf"[`'\"“]{re.escape(name)}[`'\"”]", trouble.message):
+        if re.search(rf"[`'\"“]{re.escape(name)}[`'\"”]", report.message):
             return name
     for name in sent:
-        if re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", trouble.message):
+        if re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", report.message):
             return name
     return None
 
 
-def _sentence(kind: str, trouble: Trouble, origin: Origin) -> str:
-    label, message = origin.label, trouble.message
+def _sentence(kind: str, report: ErrorReport, origin: Origin) -> str:
+    label, message = origin.label, report.message
     quoted = f" ({message})" if message else ""
     match kind:
         case "auth":
@@ -187,11 +187,11 @@ def _sentence(kind: str, trouble: Trouble, origin: Origin) -> str:
         case "payment":
             return f"{label} says there is no credit left; add some there, or choose another model with /model."
         case "rate_limit":
-            return f"{label} limits how often you may ask{quoted}; {_when(trouble.retry_after_s)}."
+            return f"{label} limits how often you may ask{quoted}; {_when(report.retry_after_s)}."
         case "overloaded":
-            return f"{label} is overloaded{quoted}; {_when(trouble.retry_after_s)}."
+            return f"{label} is overloaded{quoted}; {_when(report.retry_after_s)}."
         case "context_exceeded":
-            return _too_long_sentence(trouble, origin)
+            return _too_long_sentence(report, origin)
         case "out_of_memory":
             return (
                 f"{label} has not enough memory for this{quoted}; choose a smaller model with /model, or "
@@ -200,13 +200,13 @@ def _sentence(kind: str, trouble: Trouble, origin: Origin) -> str:
         case "blocked":
             return str(blocked(origin, message or "content policy"))
         case "model_not_found":
-            return _not_found_sentence(trouble, origin)
+            return _not_found_sentence(report, origin)
         case "loading":
             return f"{label} is still loading the model; try again in a moment."
         case "bad_request":
             return f"{label} did not accept the request{quoted}; change the setting or choose another model."
         case _:
-            status = f" with HTTP {trouble.status}" if trouble.status else ""
+            status = f" with HTTP {report.status}" if report.status else ""
             return f"{label} failed{status}{quoted}; try again, or choose another model with /model."
 
 
@@ -218,18 +218,18 @@ def _when(seconds: float | None) -> str:
     return f"try again in {round(seconds / 60)} min, or choose another model with /model"
 
 
-def _too_long_sentence(trouble: Trouble, origin: Origin) -> str:
+def _too_long_sentence(report: ErrorReport, origin: Origin) -> str:
     size = ""
-    if trouble.used_tokens is not None and trouble.limit_tokens is not None:
-        size = f" ({trouble.used_tokens} tokens, {trouble.limit_tokens} fit)"
+    if report.used_tokens is not None and report.limit_tokens is not None:
+        size = f" ({report.used_tokens} tokens, {report.limit_tokens} fit)"
     return (
         f"The prompt is longer than {origin.model or origin.label} can read{size}; "
         "lower prompt.context_tokens in config.yaml or choose a model with a longer context."
     )
 
 
-def _not_found_sentence(trouble: Trouble, origin: Origin) -> str:
-    if "model" not in trouble.message.lower() and not trouble.code:
+def _not_found_sentence(report: ErrorReport, origin: Origin) -> str:
+    if "model" not in report.message.lower() and not report.code:
         return f"there is no chat API at {origin.base_url or origin.label}; check its base_url in config.yaml."
-    pull = f" or fetch it with `ollama pull {origin.model}`" if "pull" in trouble.message else ""
+    pull = f" or fetch it with `ollama pull {origin.model}`" if "pull" in report.message else ""
     return f"{origin.label} has no model {origin.model!r}; choose one with /model{pull}."

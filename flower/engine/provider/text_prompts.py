@@ -154,7 +154,7 @@ class TextPrompts:
         self._endpoint = endpoint
         self._ask = ask
         self._formats: dict[str, ChatFormat] = {}
-        self._trouble: dict[str, str] = {}  # by model, why its chat template is not used
+        self._problems: dict[str, str] = {}  # by model, why its chat template is not used
 
     def template(self, model: str, own: Template | str | None) -> Template | str | None:
         """Returns how to write prompts for ``model``: a template, "server" for the server's own, None: not as text.
@@ -191,8 +191,8 @@ class TextPrompts:
     def remarks(self, model: str) -> tuple[str, ...]:
         """Returns what the player should know about how prompts for a model are written."""
         base = (base_remark(model),) if self._endpoint.own and is_base(model) else ()
-        trouble = self._trouble.get(model)
-        return (*base, trouble) if trouble else base
+        problem = self._problems.get(model)
+        return (*base, problem) if problem else base
 
     async def _written(self, completion: Completion) -> str:
         from flower.engine.provider.chat_template import ChatTemplateError, render_chat
@@ -212,12 +212,12 @@ class TextPrompts:
             )
         except ChatTemplateError as error:
             return self._fails(model, str(error))
-        self._trouble.pop(model, None)
+        self._problems.pop(model, None)
         return text.removeprefix(chat_format.bos)  # the server puts it there itself
 
     def _fails(self, model: str, why: str) -> str:
-        if len(self._trouble) < limits.GATES:
-            self._trouble[model] = (
+        if len(self._problems) < limits.GATES:
+            self._problems[model] = (
                 f"The chat template of {model} cannot be used here ({why}); {self._endpoint.name} writes the prompt."
             )
         return ""

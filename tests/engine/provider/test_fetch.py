@@ -194,7 +194,7 @@ async def test_files_that_are_no_models_are_named_with_the_reason(tmp_path: Path
     assert "models/page.gguf: it is a web page" in told
     assert "models/empty.gguf: it is empty" in told
     assert "models/cut.gguf: the file is cut off" in told
-    assert gguf.trouble_of(tmp_path / "good.gguf") == ""
+    assert gguf.problem_of(tmp_path / "good.gguf") == ""
 
 
 # --- what fits ----------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ async def take(path: Path, folder: Path, *, sha256: str = "") -> Fetched:
     _check_new(target)
 
     def work() -> Fetched:
-        why = gguf.trouble_of(path)
+        why = gguf.problem_of(path)
         if why:
             raise _wrong(f"{path.name}: {why}")
         digest = _digest(path)
@@ -189,7 +189,7 @@ async def _opened(
 
 
 def _finish(part: Path, mark: Path, target: Path, sha256: str) -> Fetched:
-    why = gguf.trouble_of(part)
+    why = gguf.problem_of(part)
     if why:
         _forget(part, mark)
         raise _wrong(f"What came is no model: {why}. It was deleted")

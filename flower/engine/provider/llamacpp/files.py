@@ -195,7 +195,7 @@ def _read_file(name: str, path: Path, memory_bytes: int, cores: int) -> LocalMod
 
 def _why(path: Path) -> str:
     try:
-        return gguf.trouble_of(path) or "it cannot be read"
+        return gguf.problem_of(path) or "it cannot be read"
     except OSError as error:
         return f"it cannot be read ({error.strerror or error})"
 

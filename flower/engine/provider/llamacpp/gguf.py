@@ -1,6 +1,6 @@
 """What the head of a GGUF file tells about the model, and what fits into this machine.
 
-Reads a stream or, in ``trouble_of``, the head of a file. Format: ggml docs/gguf.md, versions 2 and 3: magic, counts,
+Reads a stream or, in ``problem_of``, the head of a file. Format: ggml docs/gguf.md, versions 2 and 3: magic, counts,
 then typed key-value pairs. Never reads the weights.
 """
 
@@ -65,7 +65,7 @@ def read_header(stream: BinaryIO, *, whole: bool = False) -> Header:
     return _header(values)
 
 
-def trouble_of(path: Path) -> str:
+def problem_of(path: Path) -> str:
     """Returns why a file is no model, a clause; "" for one that may be. Raises ``OSError``."""
     with file_io.opened(path) as stream:
         head = stream.read(_PEEK_BYTES)
