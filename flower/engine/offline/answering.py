@@ -16,6 +16,7 @@ from flower.engine.offline.narration import (
     in_their_words,
     memory_slots,
     remark,
+    who_is_at,
 )
 from flower.engine.offline.present import answer_here, answer_now
 from flower.engine.offline.questions import here, put_away
@@ -90,7 +91,12 @@ def answer_recall(context: Context) -> Paragraphs:
         return answer_know(context)
     theirs = memory is None or not memory.own
     if theirs and not _OF_WORDS.search(text):  # not about what was said: what is known answers it
-        fact = about_the_gone(context) or context.near(least=ASKED_SCORE) or context.first_of()
+        fact = (
+            about_the_gone(context)
+            or who_is_at(context)
+            or context.near(least=ASKED_SCORE)
+            or context.first_of()
+        )
         if fact is not None:
             return [[context.say("known", context.fact_slots(fact))], [remark(context, 30)]]
     if memory is None or (memory.score == 0 and not _DID.search(text)):
@@ -125,6 +131,7 @@ def answer_know(context: Context) -> Paragraphs:
         holder_of_office(context)
         or about_the_gone(context)
         or in_charge(context)
+        or who_is_at(context)
         or context.near(least=ASKED_SCORE)
         or (None if context.again(None) else context.first_of())
     )

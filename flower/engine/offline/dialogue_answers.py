@@ -17,6 +17,7 @@ from flower.engine.offline.narration import (
     in_phrase,
     in_their_words,
     own_words,
+    who_is_at,
 )
 from flower.engine.offline.present import last_words
 from flower.engine.offline.questions import about_me, about_the_other
@@ -81,7 +82,12 @@ def answer_question(context: Context, speaker: Speaker) -> list[str]:
     if answer := _by_form(context, speaker, text):
         return [*answer]
     least = NEAR_SCORE if _OF_YOU.search(text) else ASKED_SCORE
-    fact = about_the_gone(context) or in_charge(context) or fact_for(context, speaker, least)
+    fact = (
+        about_the_gone(context)
+        or in_charge(context)
+        or who_is_at(context)
+        or fact_for(context, speaker, least)
+    )
     if (again := context.again(fact, besides=speaker.name)) is not None:
         return [in_phrase(context, speaker, "says_again", again)]
     if context.cue.outcome == "strong" and (secret := context.hidden(ASKED_SCORE * 4)) is not None:

@@ -39,6 +39,16 @@ _RULES = re.compile(
     r"queen)\b",
     re.IGNORECASE,
 )
+_WHO_IS_AT = re.compile(
+    r"\b(?:who(?:'s|\u2019s| is| are| was| will be| might be| waits?| sits?)|"
+    r"(?:is|are) (?:there )?(?:anyone|anybody|someone|somebody))\b(?P<where>[^?.!]*)",
+    re.IGNORECASE,
+)
+_IS_AT = re.compile(
+    r"\b(?:is|are|sits|waits|works|lives|lodges|sleeps|keeps watch|may be found) "
+    r"(?:(?:always|mostly|usually) )?(?:at|in|inside|by|outside|behind|under|over|above) (?:the )?$"
+)
+_AT = re.compile(r"\b(?:at|in|inside|by|outside|behind|under|over|above) (?:the )?$", re.IGNORECASE)
 _LAST_SEEN = re.compile(r"\b(?:last saw|last to see|last seen|saw \w+ last)\b", re.IGNORECASE)
 _LOST_WORDS = re.compile(
     r"\b(?:lost (?:his|her|their) [a-z]+ [A-Z]|did not come out|vanish|disappear|not been seen|missing|"
@@ -134,6 +144,29 @@ def in_charge(context: Context) -> Fact | None:
         ),
     )
     return next((fact for fact in best if context.use(fact)), None)
+
+
+def who_is_at(context: Context) -> Fact | None:
+    """Returns what is known of somebody whose place it is, when the question is who is there: "Who is at the mill?" """
+    question = _WHO_IS_AT.search(context.line.text)
+    if question is None:
+        return None
+    where = question["where"]
+    places = [
+        name
+        for name in context.lore.named_in(where)
+        if name.kind == "place" and _AT.search(where.partition(name.full)[0])
+    ]
+    facts = (
+        fact
+        for fact in context.lore.facts
+        if not fact.secret
+        and fact.subject is not None
+        and fact.subject.kind == "person"
+        and not fact.subject.gone
+        and any(_IS_AT.search(fact.text.partition(name.full)[0]) for name in places)
+    )
+    return next((fact for fact in facts if context.use(fact)), None)
 
 
 def by_the_way(context: Context, likely: int) -> str:

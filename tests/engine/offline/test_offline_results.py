@@ -195,3 +195,22 @@ def test_what_is_the_players_to_decide_is_said_to_be() -> None:
 def test_nobody_says_their_own_name_back() -> None:
     reply = last("patience", "I go and see Tobiah Rivet.", '"Mr Rivet, I\'ve got the short straw."')
     assert "So mr" not in reply
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '"Tam, who is waiting for me at the Weighhouse?"',
+        "I ask Tam who is waiting for me at the Weighhouse.",
+        "Who is waiting for me at the Weighhouse?",
+    ],
+)
+def test_who_is_at_a_place_is_somebody_whose_place_it_is(line: str) -> None:
+    assert "Hanne Brask is at the Weighhouse" in evening.play("kessel", [line])[0]
+
+
+def test_who_is_at_a_place_is_nobody_of_another() -> None:
+    assert (
+        "Hanne Brask is at the Weighhouse"
+        not in evening.play("kessel", ["Who is at the Split Hoof?"])[0]
+    )
