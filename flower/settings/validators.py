@@ -2,7 +2,7 @@
 
 A reader is a function of a value and its path. It returns what the value means or raises
 ``WrongValueError`` with a sentence that names the path and what is allowed, never the value, because
-values may be keys to someone's account. ``config.py`` and ``engine/assets.py`` are tables of readers.
+values may be keys to someone's account. ``config.py`` and ``engine/assets/kinds.py`` are tables of readers.
 Pure; knows nothing of files or of what the values are for.
 """
 
