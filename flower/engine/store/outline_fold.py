@@ -122,34 +122,34 @@ def fold(
     focus = next((message for message in above if message in shape.visible), shape.leaf)
     if focus is None and shape.order:
         focus = shape.order[0]
-    visible = _shown(shape, focus, named, most) if focus is not None else set()
-    return _contracted(shape, visible)
+    singles = _singles(shape, focus, named, most) if focus is not None else set()
+    return _contracted(shape, singles)
 
 
 # --- what is shown ------------------------------------------------------------------------------
 
 
-def _shown(shape: Shape, focus: int, named: Collection[int], most: int) -> set[int]:
+def _singles(shape: Shape, focus: int, named: Collection[int], most: int) -> set[int]:
     """Returns the messages worth a node of their own, at most ``most``."""
-    visible: set[int] = set()
+    singles: set[int] = set()
     first = [focus, *([shape.leaf] if shape.leaf else []), *_near(shape, focus)]
     if shape.leaf:
         first += [*_first(shape.above(shape.leaf), 2), min(shape.path)]
     first += _first(iter(named), OUTLINE_NAMED)
     for message in first[:most]:
-        visible.add(message)
+        singles.add(message)
     turns = _Turns(shape)
     waiting = deque(first[:2])
     seen = set(waiting)
-    while waiting and len(visible) < most:
+    while waiting and len(singles) < most:
         message = waiting.popleft()
         if turns.is_one(message):
-            visible.add(message)
+            singles.add(message)
         for neighbour in turns.next_to(message):
             if neighbour not in seen:
                 seen.add(neighbour)
                 waiting.append(neighbour)
-    return visible
+    return singles
 
 
 def _near(shape: Shape, focus: int) -> list[int]:
@@ -218,14 +218,14 @@ class _Fold:
         self.active = self.open = False  # open: something shown hangs below it
 
 
-def _contracted(shape: Shape, visible: set[int]) -> list[Node]:
-    """Returns the tree with everything that is not ``visible`` folded."""
+def _contracted(shape: Shape, singles: set[int]) -> list[Node]:
+    """Returns the tree with everything folded but ``singles``."""
     folds: dict[int, _Fold] = {}  # by hidden message
     kids: dict[int, list[int | _Fold]] = {}  # by node: what hangs below it, in order
     for message in shape.order:
         above = shape.parent[message]
         within = folds.get(above)
-        if message in visible:
+        if message in singles:
             if within is not None:
                 within.open = True
             kids.setdefault(within.top if within else above, []).append(message)
