@@ -131,6 +131,12 @@ def household(db: Connection) -> None:
 
 
 @pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the database of an engine in memory goes."""
+    return tmp_path / "flower.db"
+
+
+@pytest.fixture
 def home(tmp_path: Path) -> Home:
     """A freshly made home directory with its starter files."""
     return open_home(tmp_path / "home", os.environ)

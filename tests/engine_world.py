@@ -19,7 +19,7 @@ from flower.engine.sessions.session import Client
 from flower.engine.store.connection import Store
 from flower.engine.store.sqlite.database import Database
 from flower.engine.store.transactions import Inline
-from flower.protocol.messages import ChatChunk, ChatEnd, Event, Prompt
+from flower.protocol.messages import ChatChunk, ChatEnd, Event, Prompt, SystemUpdate
 from tests.fakes import OneModelRegistry, ScriptedProvider, WordLibrary
 from tests.stores import empty_file
 
@@ -67,11 +67,20 @@ class Face:
     async def say_and_wait(self, text: str) -> None:
         """Says something and waits until its reply has ended and been delivered."""
         await self.say(text)
+        await self.settled()
+
+    async def settled(self) -> None:
+        """Waits until no reply is running and everything was delivered."""
         await self.engine.turns.wait_idle()
         await trio.testing.wait_all_tasks_blocked()
 
     def of(self, kind: type[E]) -> list[E]:
         return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def notice(self) -> str:
+        """The newest thing that the engine itself has said."""
+        return self.of(SystemUpdate)[-1].content
 
     @property
     def text(self) -> str:
@@ -98,6 +107,11 @@ class EngineWorld:
     @property
     def database(self) -> Store:
         return self.engine.services.database
+
+    async def settled(self) -> None:
+        """Waits until no reply is running and everything was delivered."""
+        await self.engine.turns.wait_idle()
+        await trio.testing.wait_all_tasks_blocked()
 
     async def face(self, client_id: str = "") -> Face:
         face = Face(self.engine, await self.engine.connect(Outbox(), client_id))

@@ -84,6 +84,25 @@ class ScriptedProvider:
         await trio.lowlevel.checkpoint()
 
 
+class HeldProvider(ScriptedProvider):
+    """One that stops after some pieces: ``held`` is set then, and ``goes_on`` lets this reply and later ones end."""
+
+    def __init__(self, pieces: Sequence[Piece | Exception], after: int) -> None:
+        super().__init__(pieces)
+        self._after = after
+        self.held, self.goes_on = trio.Event(), trio.Event()
+
+    async def _play(self) -> AsyncIterator[Piece]:
+        for number, piece in enumerate(self.pieces, 1):
+            await trio.lowlevel.checkpoint()
+            if isinstance(piece, Exception):
+                raise piece
+            yield piece
+            if number == self._after:
+                self.held.set()
+                await self.goes_on.wait()
+
+
 class ComposingProvider(ScriptedProvider):
     """One that gets the cue, as the offline narrator does."""
 

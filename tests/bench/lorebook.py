@@ -1,4 +1,4 @@
-"""How long a scan of large lorebooks takes. Run it: ``python tests/bench/lorebook.py``.
+"""How long a scan of large lorebooks takes. Run it: ``python -m tests.bench.lorebook``.
 
 Books and messages are made of invented words as frequent as those of a language. The naive loop, in the
 same run, looks for each key by itself in the joined messages; it does nothing else, while ours decides

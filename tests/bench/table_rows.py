@@ -1,6 +1,7 @@
 """The engine's rows of ``tests.bench.table``: each group starts an engine of a given tree and measures it from outside.
 
-Homes are filled by the code of the tree that is measured, in a process of its own.
+``python -m tests.bench.table`` runs it. Homes are filled by the code of the tree that is measured, in a process of
+its own.
 """
 
 from __future__ import annotations

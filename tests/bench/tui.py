@@ -244,13 +244,20 @@ def newest_page() -> None:
     )
 
 
-def token_latency(rate: float, seconds: float) -> None:
-    """From the engine's send to the terminal: every word says when it was sent."""
+@contextmanager
+def telling(rate: float) -> Iterator[Pty]:
+    """A face in which a long reply of stamped words has begun."""
     with engine(words=100_000, rate=rate, stamped=True) as url, face(url) as one:
         one.wait(lambda out: b"Line" in out)
         one.pump(1.5)
         one.type("Go on.\r")
         one.wait(lambda out: b"Q" in out)
+        yield one
+
+
+def token_latency(rate: float, seconds: float) -> None:
+    """From the engine's send to the terminal: every word says when it was sent."""
+    with telling(rate) as one:
         times, rest = [], b""
         until = time.perf_counter() + seconds
         while time.perf_counter() < until:
@@ -276,11 +283,7 @@ def lag(now: float, sent: float) -> float:
 
 def slow_line(rate: float, bytes_per_s: int) -> None:
     """A terminal that takes so many bytes a second: frames are dropped, keys and words are still seen."""
-    with engine(words=100_000, rate=rate, stamped=True) as url, face(url) as one:
-        one.wait(lambda out: b"Line" in out)
-        one.pump(1.5)
-        one.type("Go on.\r")
-        one.wait(lambda out: b"Q" in out)
+    with telling(rate) as one:
         keys_seen, tokens, rest = [], [], b""
         taken, start = 0, time.perf_counter()
         typed, mark, number = 0.0, b"", 0

@@ -193,14 +193,24 @@ class Player:
             before = self.replies()
             if "From the engine" in self.shown:
                 self._direct("keys", "<esc>")
-            self.pty.type(text)
-            self.rest()
+            self._type(text)
             self._seen = ""
             self.pty.type("\r")
             if step.kind == ">":
                 self.wait_reply(before)
             if step.kind != "!":
                 self.rest()
+
+    def _type(self, text: str) -> None:
+        """Types a line and waits until it is in the input: keys that come in one piece with it would be pasted."""
+        word = text.split()[-1][-10:]
+        before = self.shown.count(word)
+        self.pty.type(text)
+        until = time.monotonic() + self.expect_s
+        while self.shown.count(word) <= before:
+            if time.monotonic() > until:
+                raise TimeoutError(f"{text!r} is not in the input:\n" + "\n".join(self.screen.text))
+            self.look(0.01)
 
     def _direct(self, what: str, about: str) -> None:
         if what == "picture":

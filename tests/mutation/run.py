@@ -156,6 +156,7 @@ class Trial:
         if tests and not at_import:
             self._failure.write_text("")
             code = forks.forked(in_fork, TIMEOUT_S)
+            assert code != forks.BROKEN, "the trial itself failed, see above"
             if code and (code != forks.FAILED or self._is_sound(session, self._failure.read_text())):
                 return "killed", tests
         last = tests[:IN_COPY_MOST] or nearby.importers_of(mutant.module)

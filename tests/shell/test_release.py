@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -45,8 +46,12 @@ def build(folder: Path, *, copied_at: float) -> Path:
 @pytest.mark.timeout(300)
 def test_two_builds_are_the_same_bytes(tmp_path: Path) -> None:
     """In folders of other names, of files with other times; the script sets the umask."""
-    one = build(tmp_path / "here", copied_at=MOMENT - 5_000_000)
-    two = build(tmp_path / "some where else", copied_at=MOMENT + 7)
+    with ThreadPoolExecutor() as both:
+        builds = [
+            both.submit(build, tmp_path / "here", copied_at=MOMENT - 5_000_000),
+            both.submit(build, tmp_path / "some where else", copied_at=MOMENT + 7),
+        ]
+    one, two = (one.result() for one in builds)
     for pattern in (WHEEL, SDIST):
         (first,), (second,) = one.glob(pattern), two.glob(pattern)
         assert first.name == second.name

@@ -1,4 +1,4 @@
-"""Runs the recall benchmarks and prints their tables; nothing here is part of the timed tests."""
+"""Runs the recall benchmarks and prints their tables: ``python -m tests.bench.recall [model|recall|index|quality]``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Fidelity, speed and memory of the embedding model, beside the fp32 original in the same run."""
+"""Fidelity, speed and memory of the embedding model, beside the fp32 original in the same run.
+
+python -m tests.bench.recall model
+"""
 
 from __future__ import annotations
 

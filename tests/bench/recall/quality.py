@@ -3,6 +3,8 @@
 Prints nDCG@10 and how often evidence is among the first five, for vectors, words, reciprocal ranks, the
 algorithm of before, and recall as it is; then recall with each signal switched off in turn; then how many
 passages are recalled for questions that nothing answers. ``collections`` says what the texts are.
+
+    python -m tests.bench.recall quality
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Indexes and whole recalls at 1,000 to 100,000 passages: build, open, memory, latency, restart."""
+"""Indexes and whole recalls at 1,000 to 100,000 passages: build, open, memory, latency, restart.
+
+python -m tests.bench.recall recall index
+"""
 
 from __future__ import annotations
 

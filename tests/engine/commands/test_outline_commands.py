@@ -25,11 +25,6 @@ from tests.engine_world import EngineWorld, Face, engine_world
 from tests.fakes import ScriptedProvider, words
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "flower.db"
-
-
 async def look(face: Face, line: str = "/tree") -> tuple[str, StoryTree]:
     await face.say(line)
     await trio.testing.wait_all_tasks_blocked()

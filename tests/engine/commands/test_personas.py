@@ -28,7 +28,7 @@ async def test_a_persona_is_kept_and_played_again(tmp_path: Path) -> None:
         await face.say("/persona save tall one")
         await face.say("/persona list")
         await trio.testing.wait_all_tasks_blocked()
-        listed = face.of(SystemUpdate)[-1].content
+        listed = face.notice
         assert "Ines: A surveyor." in listed
         assert "Kim (tall one): Tall." in listed
         await face.say("/persona use ines")

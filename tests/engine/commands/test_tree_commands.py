@@ -47,11 +47,6 @@ class NumberedComposing(Numbered):
     composes = True
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "flower.db"
-
-
 async def told(world: EngineWorld, face: Face) -> list[str]:
     """The active path, as the database has it."""
     session = face.client.chosen.session_id
@@ -85,11 +80,6 @@ def last_page(face: Face) -> tuple[HistoryItem, ...]:
     return face.of(ChatHistory)[-1].metadata.history
 
 
-async def settled(world: EngineWorld) -> None:
-    await world.engine.turns.wait_idle()
-    await trio.testing.wait_all_tasks_blocked()
-
-
 async def test_every_watcher_sees_what_each_command_makes_of_the_story(
     autojump_clock: MockClock, path: Path
 ) -> None:
@@ -114,7 +104,7 @@ async def test_every_watcher_sees_what_each_command_makes_of_the_story(
             "/undo",
         ):
             await two.say_and_wait(line)
-            await settled(world)
+            await world.settled()
             assert shown(one) == shown(two) == await told(world, two), line
         refused = [error.content for error in [*one.of(ErrorEvent), *two.of(ErrorEvent)]]
         assert refused == ["There is nothing to undo; this is where the story begins."]
@@ -246,7 +236,7 @@ async def test_while_a_reply_streams_the_tree_stays_as_it_is(
         await trio.testing.wait_all_tasks_blocked()
         (error,) = face.of(ErrorEvent)
         assert error.content == "A reply is being written; wait for its end or stop it with /cancel."
-        await settled(world)
+        await world.settled()
         assert await told(world, face) == ["The tide is out.", "Go.", "Reply 1."]
 
 
@@ -276,7 +266,7 @@ async def test_a_reply_that_has_ended_but_is_still_being_remembered_can_be_writt
         await trio.sleep(1)
         assert face.reasons == ["done"]
         await face.say("/retry")
-        await settled(world)
+        await world.settled()
         assert face.of(ErrorEvent) == []
         assert await told(world, face) == ["The tide is out.", "One.", "Reply 2."]
 
@@ -292,7 +282,7 @@ async def test_two_watchers_who_change_the_story_at_once_do_not_mix(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(one.say, "/undo")
             nursery.start_soon(two.say, "/undo")
-        await settled(world)
+        await world.settled()
         refused = [*one.of(ErrorEvent), *two.of(ErrorEvent)]
         assert len(await told(world, one)) == 7 - 2 * (1 - len(refused)) == len(shown(one))
         assert shown(one) == shown(two) == await told(world, one)
@@ -316,7 +306,7 @@ async def test_a_client_that_goes_in_the_middle_of_a_change_leaves_a_story_that_
 
                 world.nursery.start_soon(cancel_later)
                 await face.say(line)
-            await settled(world)
+            await world.settled()
         await face.say_and_wait("Two.")
         assert (await told(world, face))[-2] == "Two."
         assert (await told(world, face))[-1].startswith("Reply")
@@ -347,7 +337,7 @@ async def test_a_cancelled_variant_keeps_its_text_and_the_story_lives_on(
         await face.say("/retry")
         await trio.sleep(1.5)
         await face.say("/cancel")
-        await settled(world)
+        await world.settled()
         assert (await told(world, face))[-1] == "Reply "
         assert face.reasons == ["done", "stopped"]
         await face.say("/variant previous")
@@ -415,7 +405,7 @@ async def test_what_left_the_trash_for_good_is_forgotten_too(
         await face.say(f"/delete {line}")
         await face.say("/restore")
         await trio.testing.wait_all_tasks_blocked()
-        assert f"{line}  you, 2 in all: Forget this." in face.of(SystemUpdate)[-1].content
+        assert f"{line}  you, 2 in all: Forget this." in face.notice
         await maintenance.empty(world.engine.services, world.engine.now())
         assert any(p.message_id == reply for p in world.library.passages), "not yet"
         world.engine.now = lambda: 2.0 + limits.TRASH_KEPT_S
@@ -457,9 +447,7 @@ async def test_stories_are_named_listed_found_pinned_and_put_away(
         assert await newest_list(face) == ()
         await face.say("/session list")
         await trio.testing.wait_all_tasks_blocked()
-        assert "The river door (harbour, 3 messages, just now, pinned, archived)" in (
-            face.of(SystemUpdate)[-1].content
-        )
+        assert "The river door (harbour, 3 messages, just now, pinned, archived)" in (face.notice)
         await face.say(f"/session continue {session}")
         assert face.of(ErrorEvent) == []
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-import pytest
 from trio.testing import MockClock
 
 from flower.engine.assets.kinds import Character
@@ -13,11 +12,6 @@ from flower.protocol.messages import SystemUpdate
 from tests.engine.game.test_game import newest_prompt, story, told
 from tests.engine.prompt.test_craft import NED, system, with_assets
 from tests.engine_world import ASSETS, engine_world
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "flower.db"
 
 
 async def test_several_characters_take_turns(autojump_clock: MockClock, path: Path) -> None:

@@ -35,11 +35,6 @@ from tests.fakes import ComposingProvider, ScriptedProvider, words
 from tests.rules.test_layering import ACTING, PACKAGE, imports
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "flower.db"
-
-
 async def told(face: Face, command: str) -> str:
     """What the engine answered to a command."""
     await trio.testing.wait_all_tasks_blocked()
@@ -376,7 +371,7 @@ async def test_a_clock_ticks_with_the_lines_and_is_told_when_it_is_near(
         await face.say('/clock "Flood reaches the docks" 3 every turn: the docks are under water')
         await face.say_and_wait("One.")
         assert "Flood" not in newest_prompt(world)
-        assert face.of(SystemUpdate)[-1].content == "Clock: Flood reaches the docks [#..] 1/3"
+        assert face.notice == "Clock: Flood reaches the docks [#..] 1/3"
         await face.say_and_wait("Two.")
         assert "Coming near (2 of 3): Flood reaches the docks." in newest_prompt(world)
         await face.say_and_wait("Three.")
@@ -398,7 +393,7 @@ async def test_clocks_that_went_on_while_nobody_played_are_told(
         world.engine.now = lambda: 1.0 + 5 * 3600
         later = await world.face()
         await trio.testing.wait_all_tasks_blocked()
-        assert later.of(SystemUpdate)[-1].content == "While you were away:\n  Flood [##.] 2/3"
+        assert later.notice == "While you were away:\n  Flood [##.] 2/3"
         world.engine.now = lambda: 1.0 + 7 * 3600
         again = await told(face, f"/session continue {face.client.chosen.session_id}")
         assert "  Flood [###] 3/3 - the docks are under water" in again
@@ -451,7 +446,7 @@ async def test_what_the_narrator_proposes_is_checked_shown_and_goes_with_its_rep
         await face.say_and_wait("I step on the lid.")
         assert "```state" in world.provider.completions[-1].messages[0].content
         assert sheet_rows(face) == {"place": "The cellar", "hp": "8"}
-        news = face.of(SystemUpdate)[-1].content
+        news = face.notice
         assert "place: The cellar; hp is 8 (was 10)" in news
         assert "left out: nonsense" in news
         told = "".join(chunk.content for chunk in face.of(ChatChunk))

@@ -20,9 +20,9 @@ from flower.engine.prompt.model import read_template
 from flower.engine.provider.base import ChatMessage, Template
 from flower.engine.provider.text_prompts import render
 from flower.errors import ImportFileError
-from flower.protocol.messages import ErrorEvent, SystemUpdate
+from flower.protocol.messages import ErrorEvent
 from flower.settings import samplers
-from tests.engine_world import Face, engine_world
+from tests.engine_world import engine_world
 
 # The shape of SillyTavern's own presets for text completion: most of it says nothing.
 TEXTGEN = {
@@ -213,10 +213,6 @@ def test_macros_in_sequences_are_named() -> None:
 # --- in the engine --------------------------------------------------------------------------------------
 
 
-def last(face: Face) -> str:
-    return face.of(SystemUpdate)[-1].content
-
-
 async def test_settings_are_kept_under_a_name_and_given_to_another_story(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:
@@ -234,7 +230,7 @@ async def test_settings_are_kept_under_a_name_and_given_to_another_story(
         assert asked.banned == ("a shiver", "barely above a whisper")
         await face.say("/preset list")
         await trio.testing.wait_all_tasks_blocked()
-        assert "calm: " in last(face)
+        assert "calm: " in face.notice
         await face.say("/preset delete calm")
         await face.say("/preset load calm")
         await trio.testing.wait_all_tasks_blocked()
@@ -315,13 +311,13 @@ async def test_settings_go_out_and_come_in(tmp_path: Path) -> None:
             await face.say(line)
         await face.say("/export preset calm")
         await trio.testing.wait_all_tasks_blocked()
-        assert "Written" in last(face)
+        assert "Written" in face.notice
         path = tmp_path / "exports" / "calm.json"
         await face.say("/preset delete calm")
         await world.engine.imports.importer.take(path, path.name)
         await face.say("/preset list")
         await trio.testing.wait_all_tasks_blocked()
-        assert "calm: temperature 0.8, lore_tokens 300" in last(face)
+        assert "calm: temperature 0.8, lore_tokens 300" in face.notice
         await face.say("/export preset cal")
         await trio.testing.wait_all_tasks_blocked()
         assert "There is no 'cal'." in face.of(ErrorEvent)[-1].content

@@ -54,11 +54,6 @@ STEERING += ("/npc", "/clock", "/unpin", "/rules")
 NED = Character("ned", "Old Ned", "{{char}} sells nets to {{user}}.")
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "flower.db"
-
-
 def with_assets(world: EngineWorld, assets: Assets) -> None:
     world.engine.use(replace(world.engine.services, assets=assets), world.engine.registry)
 

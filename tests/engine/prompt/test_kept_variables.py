@@ -24,11 +24,6 @@ from tests.engine_world import ASSETS, HARBOUR, EngineWorld, Face, engine_world
 from tests.fakes import ScriptedProvider, words
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "flower.db"
-
-
 async def current_state(world: EngineWorld, face: Face) -> states.CurrentState:
     return await world.database.read(states.current, face.client.chosen.session_id, 1.0)
 

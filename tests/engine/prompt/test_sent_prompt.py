@@ -11,12 +11,8 @@ from trio.testing import MockClock
 
 from flower.engine.prompt.sent import PAGE_CHARS, SentPrompt, page_of, text_of
 from flower.engine.provider.base import ChatMessage
-from flower.protocol.messages import ErrorEvent, SystemUpdate
-from tests.engine_world import Face, engine_world
-
-
-def last(face: Face) -> str:
-    return face.of(SystemUpdate)[-1].content
+from flower.protocol.messages import ErrorEvent
+from tests.engine_world import engine_world
 
 
 async def test_the_last_prompt_is_shown_word_for_word_and_written_to_a_file(
@@ -31,12 +27,12 @@ async def test_the_last_prompt_is_shown_word_for_word_and_written_to_a_file(
         await face.say("/why full")
         await trio.testing.wait_all_tasks_blocked()
         for message in world.provider.completions[-1].messages:
-            assert f"--- {message.role} ---\n{message.content}" in last(face)
+            assert f"--- {message.role} ---\n{message.content}" in face.notice
         await face.say("/why full file")
         await trio.testing.wait_all_tasks_blocked()
         (file,) = (tmp_path / "exports").iterdir()
         assert "I ring the bell." in file.read_text()
-        assert str(file) in last(face)
+        assert str(file) in face.notice
 
 
 async def test_a_long_prompt_comes_in_pages(autojump_clock: MockClock, tmp_path: Path) -> None:
@@ -46,11 +42,11 @@ async def test_a_long_prompt_comes_in_pages(autojump_clock: MockClock, tmp_path:
             await face.say_and_wait("word " * 800)
         await face.say("/why full")
         await trio.testing.wait_all_tasks_blocked()
-        assert "(page 1 of " in last(face)
+        assert "(page 1 of " in face.notice
         await face.say("/why full 2")
         await trio.testing.wait_all_tasks_blocked()
-        assert "(page 2 of " in last(face)
-        assert len(last(face)) < PAGE_CHARS + 200
+        assert "(page 2 of " in face.notice
+        assert len(face.notice) < PAGE_CHARS + 200
 
 
 @given(st.text(max_size=40).map(lambda text: text * 700))

@@ -173,6 +173,13 @@ async def test_a_cancelled_request_does_not_hold_up_the_next(model: MiniLM) -> N
     assert (await model.embed(["two"], urgent=True)).shape == (1, 384)
 
 
+@pytest.fixture
+def soon_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was needed for loading is given back at once."""
+    monkeypatch.setattr(embedder, "TIDY_AFTER_S", 0.01)
+
+
+@pytest.mark.usefixtures("soon_idle")
 async def test_an_idle_model_leaves_memory_and_comes_back() -> None:
     minilm = MiniLM([MODELS], unload_after_s=0.01)
     unloaded = threading.Event()
@@ -393,6 +400,7 @@ async def test_an_idle_model_gives_back_what_only_loading_needed(model: MiniLM) 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.usefixtures("soon_idle")
 async def test_words_are_in_memory_while_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """Twelve megabytes that grow with the story stay on the disk; the same vectors come of them again."""
     rested = threading.Semaphore(0)

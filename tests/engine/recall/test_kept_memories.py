@@ -39,10 +39,6 @@ class Narrating(ScriptedProvider):
         return [completion for completion in self.completions if completion.quiet]
 
 
-def last(face: Face) -> str:
-    return face.of(SystemUpdate)[-1].content
-
-
 async def settled(face: Face) -> None:
     await trio.testing.wait_all_tasks_blocked()
 
@@ -55,17 +51,17 @@ async def test_a_summary_is_made_on_request_read_and_rewritten(
         await face.say_and_wait("I ring the bell.")
         await face.say("/summary")
         await settled(face)
-        assert "no summary" in last(face)
+        assert "no summary" in face.notice
         await face.say("/summary remake As a list of names")
         await settled(face)
-        assert "RECORD 1." in last(face)
+        assert "RECORD 1." in face.notice
         asked = world.provider.asked[-1].messages[0].content  # type: ignore[attr-defined]
         assert "As a list of names" in asked
         await face.say("/summary edit Mara owes me a lamp.")
         await face.say("/summary")
         await settled(face)
-        assert "Mara owes me a lamp." in last(face)
-        assert "As a list of names" in last(face)
+        assert "Mara owes me a lamp." in face.notice
+        assert "As a list of names" in face.notice
         await face.say("/summary edit")
         await settled(face)
         assert face.of(SystemUpdate)[-1].metadata.draft == "/summary edit Mara owes me a lamp."
@@ -87,7 +83,7 @@ async def test_a_long_story_is_summarised_in_parts_each_within_the_context(
         assert all(
             sum(len(m.content) for m in part.messages) < 4 * part.context_tokens for part in parts
         )
-        assert f"RECORD {made + len(parts)}." in last(face)
+        assert f"RECORD {made + len(parts)}." in face.notice
 
 
 async def test_a_summary_belongs_to_its_branch(autojump_clock: MockClock, tmp_path: Path) -> None:
@@ -98,11 +94,11 @@ async def test_a_summary_belongs_to_its_branch(autojump_clock: MockClock, tmp_pa
         await face.say("/undo")
         await face.say("/summary")
         await settled(face)
-        assert "The bell has rung." not in last(face)
+        assert "The bell has rung." not in face.notice
         await face.say("/redo")
         await face.say("/summary")
         await settled(face)
-        assert "The bell has rung." in last(face)
+        assert "The bell has rung." in face.notice
 
 
 async def test_an_edited_summary_is_what_the_narrator_is_told(
@@ -138,10 +134,10 @@ async def test_cancel_stops_a_summary_and_keeps_the_old_one(
         await settled(face)
         await face.say("/cancel")
         await settled(face)
-        assert last(face) == "✓ Stopped."
+        assert face.notice == "✓ Stopped."
         await face.say("/summary")
         await settled(face)
-        assert "The old one." in last(face)
+        assert "The old one." in face.notice
 
 
 async def test_a_memory_is_read_and_remembered_in_other_words(
@@ -155,8 +151,8 @@ async def test_a_memory_is_read_and_remembered_in_other_words(
         (memory,) = [p for p in world.library.passages if p.kind == "memory"]
         await face.say(f"/memory show {memory.id}")
         await settled(face)
-        assert "Aldric" in last(face)
-        assert "(The quay, dusk)" in last(face)
+        assert "Aldric" in face.notice
+        assert "(The quay, dusk)" in face.notice
         await face.say(f"/memory edit {memory.id} My brother is called Edmund.")
         (changed,) = [p for p in world.library.passages if p.kind == "memory"]
         assert changed.text == "My brother is called Edmund."

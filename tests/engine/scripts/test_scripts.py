@@ -241,7 +241,7 @@ async def test_a_cards_scripts_rest_until_somebody_says_yes(tmp_path: Path) -> N
         assert face.of(ChatHistory)[-1].metadata.history[-1].shown == "Hello.[status]"
         await face.say("/why")
         await trio.testing.wait_all_tasks_blocked()
-        assert "script: Hide status  changed 2 texts" in face.of(SystemUpdate)[-1].content
+        assert "script: Hide status  changed 2 texts" in face.notice
         assert face.client.session is not None
         path = await world.database.read(stories.active_path, face.client.session.id)
         assert "Hello.<status>HP 3</status>" in [message.content for message in path]

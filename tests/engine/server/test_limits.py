@@ -28,11 +28,6 @@ from tests.engine_world import engine_world
 from tests.fakes import ScriptedProvider, words
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "flower.db"
-
-
 class Socket:
     """A socket in memory: what a client sends, and what it gets."""
 

@@ -33,11 +33,6 @@ def value(text: str, name: str) -> float:
     return float(found)
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "flower.db"
-
-
 async def test_what_happens_is_counted(autojump_clock: MockClock, path: Path, home: Home) -> None:
     provider = ScriptedProvider(words("one two three "), gap_s=0.5)
     async with engine_world(path, provider) as world:

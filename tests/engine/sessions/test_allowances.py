@@ -210,7 +210,6 @@ async def test_nothing_is_prepared_for_who_has_used_their_share(
             await world.engine.turns.say(face.client.session, face.client.chosen, "I wait.", None)  # type: ignore[arg-type]
         else:
             await face.say("I ring the bell.")
-        await world.engine.turns.wait_idle()
-        await trio.testing.wait_all_tasks_blocked()
+        await world.settled()
         assert len(provider.completions) == (1 if most else 3)
         assert "ErrorEvent" not in repr(face.events)

@@ -33,11 +33,6 @@ from tests.engine_world import EngineWorld, Face, engine_world
 from tests.fakes import ComposingProvider, ScriptedProvider, words
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "flower.db"
-
-
 async def messages(world: EngineWorld, face: Face) -> list[stories.Message]:
     """The active path of the story a face watches, from the database."""
     stored = await world.database.read(stories.session, face.client.chosen.session_id)
@@ -137,8 +132,7 @@ async def test_a_turn_survives_its_client_and_a_new_one_gets_all_of_it(
         world.engine.disconnect(face.client)
         await trio.sleep(2)
         again = await world.face()
-        await world.engine.turns.wait_idle()
-        await trio.testing.wait_all_tasks_blocked()
+        await world.settled()
         (history,) = again.of(ChatHistory)
         so_far = history.metadata.history[-1].content
         assert history.metadata.turn == again.of(ChatChunk)[0].metadata.turn
@@ -183,7 +177,7 @@ async def test_commands_are_answered_while_a_reply_streams(
         await trio.sleep(2.5)
         await face.say("/rules add slow")
         await trio.testing.wait_all_tasks_blocked()
-        assert face.of(SystemUpdate)[-1].content == "✓ Rule on: Slow burn."
+        assert face.notice == "✓ Rule on: Slow burn."
         assert face.reasons == []
 
 
@@ -326,7 +320,7 @@ async def test_why_tells_what_was_in_the_prompt(autojump_clock: MockClock, path:
         await face.say_and_wait("Tell me of the bell.")
         await face.say("/why")
         await trio.testing.wait_all_tasks_blocked()
-        answer = face.of(SystemUpdate)[-1].content
+        answer = face.notice
         for part in (
             "base rules: system_rules.yaml",
             "history: 2 messages",
@@ -394,7 +388,7 @@ async def test_a_deleted_story_can_be_taken_back_until_the_trash_is_emptied(
         assert await messages_of(world, session), "it is only in the trash"
         await face.say("/session restore")
         await trio.testing.wait_all_tasks_blocked()
-        assert "Gone soon." in face.of(SystemUpdate)[-1].content
+        assert "Gone soon." in face.notice
         await face.say(f"/session restore {session}")
         await face.say(f"/session continue {session}")
         assert face.client.chosen.session_id == session
@@ -503,8 +497,7 @@ async def test_wherever_a_turn_is_cancelled_it_ends_once_and_keeps_its_text(
         await face.say("Go.")
         await trio.sleep(checkpoint / 1000)
         await dispatch.handle(world.engine, face.client, Prompt("/cancel"))
-        await world.engine.turns.wait_idle()
-        await trio.testing.wait_all_tasks_blocked()
+        await world.settled()
         assert len(face.reasons) == 1
         saved = (await messages(world, face))[-1]
         sent = "".join(c.content for c in face.of(ChatChunk))

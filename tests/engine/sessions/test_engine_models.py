@@ -49,11 +49,6 @@ class Counting(ScriptedProvider):
         return len(text) // 2
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "flower.db"
-
-
 @pytest.mark.parametrize("numbers", [True, False])
 async def test_a_prompt_that_is_too_long_is_tried_once_more_shorter(
     autojump_clock: MockClock, path: Path, numbers: bool
@@ -98,7 +93,7 @@ async def test_a_backend_that_can_count_corrects_the_estimate_once(
         assert provider.counted == 1
         await face.say("/why")
         await trio.testing.wait_all_tasks_blocked()
-        shown = int(face.of(SystemUpdate)[-1].content.split("about ")[1].split(" ")[0])
+        shown = int(face.notice.split("about ")[1].split(" ")[0])
         exact = sum(len(m.content) for m in provider.completions[-1].messages) // 2
         assert abs(shown - exact) / exact < 0.15
 
@@ -188,7 +183,7 @@ async def test_why_can_be_asked_of_an_older_reply(autojump_clock: MockClock, pat
         await face.say_and_wait("And now?")
         await face.say(f"/why {first}")
         await trio.testing.wait_all_tasks_blocked()
-        assert "lore: Harbour" in face.of(SystemUpdate)[-1].content
+        assert "lore: Harbour" in face.notice
         await face.say("/why 999")
         await trio.testing.wait_all_tasks_blocked()
         assert "No prompt is known" in face.of(ErrorEvent)[-1].content
@@ -208,4 +203,4 @@ async def test_what_is_to_be_known_of_a_model_is_said_when_it_is_chosen(
         face = await world.playing()
         await face.say("/model scripted/narrator")
         await trio.testing.wait_all_tasks_blocked()
-        assert "is a base model." in face.of(SystemUpdate)[-1].content
+        assert "is a base model." in face.notice

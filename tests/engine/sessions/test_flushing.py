@@ -31,11 +31,6 @@ def newest(db: sqlite3.Connection) -> stories.Message:
     return found
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "flower.db"
-
-
 async def test_a_flush_writes_only_what_is_new(autojump_clock: MockClock, path: Path) -> None:
     async with engine_world(path, ScriptedProvider(words(TELLING), gap_s=0.1)) as world:
         face = await world.playing()

@@ -7,7 +7,6 @@ import random
 from pathlib import Path
 from typing import Any
 
-import pytest
 import trio
 import trio.testing
 from trio.testing import MockClock
@@ -20,12 +19,6 @@ from flower.protocol.messages import ChatChunk, ChatEnd, ChatHistory, ChatMessag
 from tests.engine_process import begin_story, connected, engine, make_home
 from tests.engine_world import EngineWorld, engine_world
 from tests.fakes import ScriptedProvider, words
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "flower.db"
-
 
 STORY = " ".join(f"word{number}" for number in range(400)) + " "
 

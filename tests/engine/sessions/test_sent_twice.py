@@ -33,20 +33,10 @@ COMMANDS = (
 )  # fmt: skip
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "flower.db"
-
-
 def rows(db: sqlite3.Connection) -> list[tuple[str, list[tuple[object, ...]]]]:
     """Returns all that is stored but the ids of prompts themselves."""
     tables = ("sessions", "messages", "selections", "model_params", "attached_lore", "passages")
     return [(table, db.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()) for table in tables]
-
-
-async def settled(world: EngineWorld) -> None:
-    await world.engine.turns.wait_idle()
-    await trio.testing.wait_all_tasks_blocked()
 
 
 async def two_exchanges(world: EngineWorld) -> Face:
@@ -76,14 +66,14 @@ async def test_a_command_that_comes_again_is_done_once(
         face = await two_exchanges(world)
         face.events.clear()
         await face.say(command, "r1")
-        await settled(world)
+        await world.settled()
         first = answers(face)
         before = await world.database.read(rows)
         again = await world.face("my-screen")
         await trio.testing.wait_all_tasks_blocked()
         again.events.clear()
         await again.say(command, "r1")
-        await settled(world)
+        await world.settled()
         assert await world.database.read(rows) == before
         assert answers(again), "whoever repeats a command waits for an answer"
         assert not any("✗" in text for text in answers(again)) or answers(again) == first
@@ -93,12 +83,12 @@ async def test_after_a_restart_it_is_still_known(autojump_clock: MockClock, path
     async with engine_world(path) as world:
         face = await two_exchanges(world)
         await face.say("/undo", "r1")
-        await settled(world)
+        await world.settled()
         before = await world.database.read(rows)
     async with engine_world(path) as world:
         face = await world.face("my-screen")
         await face.say("/undo", "r1")
-        await settled(world)
+        await world.settled()
         assert await world.database.read(rows) == before
         assert "carried out already" in answers(face)[-1]
 
@@ -112,10 +102,10 @@ async def test_an_id_of_another_prompt_is_refused_in_a_sentence(
     async with engine_world(path) as world:
         face = await two_exchanges(world)
         await face.say(first, "r1")
-        await settled(world)
+        await world.settled()
         before = await world.database.read(rows)
         await face.say(second, "r1")
-        await settled(world)
+        await world.settled()
         assert await world.database.read(rows) == before
         (error,) = face.of(ErrorEvent)
         assert "its id was used for another prompt" in error.content
@@ -127,7 +117,7 @@ async def test_an_empty_id_is_none(autojump_clock: MockClock, path: Path) -> Non
         face = await two_exchanges(world)
         for line in ("I run.", "I fall."):
             await face.say(line, "")
-            await settled(world)
+            await world.settled()
         texts = await world.database.read(
             lambda db: [row[0] for row in db.execute("SELECT content FROM messages")]
         )
@@ -142,7 +132,7 @@ async def test_a_refused_command_may_be_tried_again(autojump_clock: MockClock, p
         await face.say("/undo", "r1")
         await trio.testing.wait_all_tasks_blocked()
         assert face.of(ErrorEvent)
-        await settled(world)
+        await world.settled()
         await face.say("/undo", "r1")
         assert len(face.of(ErrorEvent)) == 1
 
@@ -222,7 +212,7 @@ async def test_lines_that_wait_survive_the_engine(
     async with engine_world(path) as world:
         face = await world.face("my-screen")
         await face.say("Three.", "r-Three.")  # its client does not know whether it arrived
-        await settled(world)
+        await world.settled()
         said = await world.database.read(spoken)
         assert [text for _, text in said] == ["One.", "Two.", "Three."]
         assert await world.database.read(prompts.waiting, face.client.chosen.session_id) == []
@@ -256,11 +246,11 @@ async def test_a_line_that_was_given_back_may_be_sent_again(
 
         with monkeypatch.context() as patched:
             patched.setattr(world.engine.turns.models, "story_model", refuse)
-            await settled(world)
+            await world.settled()
         (error,) = face.of(ErrorEvent)
         assert error.metadata.request == "r2"
         await face.say("Two.", "r2")
-        await settled(world)
+        await world.settled()
         assert [text for _, text in await world.database.read(spoken)] == ["One.", "Two."]
 
 

@@ -23,7 +23,7 @@ from flower.engine.store.extra import MessageExtra
 from flower.engine.store.stories import Message
 from flower.engine.token_counter import TokenCounter
 from flower.errors import CommandError
-from flower.protocol.messages import ErrorEvent, SystemUpdate
+from flower.protocol.messages import ErrorEvent
 from tests.engine_world import engine_world
 from tests.fakes import ScriptedProvider
 
@@ -42,7 +42,7 @@ async def test_work_that_takes_too_long_ends_with_a_sentence(
         assert tasks.running == 1
         await trio.sleep(2)
         assert tasks.running == 0
-        said = face.of(SystemUpdate)[-1].content
+        said = face.notice
         assert said == f"✗ No draft: the model was not done in {minutes} minutes."
 
 

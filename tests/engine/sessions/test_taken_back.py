@@ -108,5 +108,5 @@ async def test_what_ended_a_reply_is_kept_in_why(autojump_clock: MockClock, tmp_
         await face.say_and_wait("I wait.")
         await face.say("/why")
         await trio.testing.wait_all_tasks_blocked()
-        assert "You: I run" in face.of(SystemUpdate)[-1].content
+        assert "You: I run" in face.notice
         assert "You" in provider.completions[-1].player_names

@@ -89,8 +89,7 @@ async def test_a_face_that_comes_during_a_continuation_is_told_its_turn(
         await face.say("/continue")
         await trio.sleep(1.5)
         late = await world.face()
-        await world.engine.turns.wait_idle()
-        await trio.testing.wait_all_tasks_blocked()
+        await world.settled()
         (history,) = late.of(ChatHistory)
         turn = turns_of(late)[-1]
         assert history.metadata.turn == turn

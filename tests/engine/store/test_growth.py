@@ -18,6 +18,7 @@ from flower.engine.store.connection import Connection
 from flower.engine.store.sqlite import recovery
 from flower.engine.store.sqlite.database import Database
 from flower.home import Home
+from tests import postgres_cluster
 from tests.stores import KINDS, changes, connected
 
 S = "s"
@@ -176,11 +177,21 @@ class _Reply:
                 self.open = False
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=300, deadline=None)
 @given(steps=STEPS)
-def test_no_text_is_lost_or_doubled_whatever_happens(kind: str, steps: list[tuple[str, str]]) -> None:
+def test_no_text_is_lost_or_doubled_whatever_happens(steps: list[tuple[str, str]]) -> None:
     """After any steps the text that is read is what was flushed last, and ended replies have no parts."""
+    grow("sqlite", steps)
+
+
+@postgres_cluster.needed
+@settings(max_examples=75, deadline=None)  # each takes ten times as long
+@given(steps=STEPS)
+def test_nor_is_it_in_postgresql(steps: list[tuple[str, str]]) -> None:
+    grow("postgres", steps)
+
+
+def grow(kind: str, steps: list[tuple[str, str]]) -> None:
     with connect(kind) as db:
         reply = _Reply(db)
         for step, text in steps:

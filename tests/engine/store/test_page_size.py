@@ -17,11 +17,6 @@ from flower.engine.store.sqlite.database import Database
 S = "s"
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "flower.db"
-
-
 def old_pages(path: Path) -> None:
     """Makes a database as the first Flower did, with SQLite's own size of pages."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:

@@ -27,7 +27,7 @@ from flower.settings.config import parse
 from tests import postgres_cluster, stores
 from tests.engine.recall.test_recall import LORE, STORY, VAEL, open_brain
 from tests.engine_world import engine_world
-from tests.fakes import HashEmbedder, ScriptedProvider, words
+from tests.fakes import HashEmbedder, HeldProvider, ScriptedProvider, words
 from tests.postgres_cluster import Cluster
 
 if not postgres_cluster.why_not():
@@ -49,9 +49,9 @@ SAID = [
 ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def lonely() -> Iterator[Cluster]:
-    """A server that a test may stop and start."""
+    """A server that a test may stop, and starts again; each test has a database of its own there."""
     made = Cluster((*postgres_cluster.FAST[1:], "fsync=on"))
     made.make()
     yield made
@@ -491,19 +491,20 @@ def test_a_killed_engine_is_known_by_its_connection(monkeypatch: pytest.MonkeyPa
 
 async def test_a_server_that_is_away_costs_no_word(tmp_path: Path, lonely: Cluster) -> None:
     """The reply streams on and is saved when the server is back; a new line gets a sentence meanwhile."""
-    lonely.sql("CREATE DATABASE flower")
+    lonely.sql("CREATE DATABASE away")
     path = tmp_path / "flower.db"
     path.touch()
-    database = await open_postgres(path, lonely.url("flower"), threads=True)
+    database = await open_postgres(path, lonely.url("away"), threads=True)
     telling = words("The tide turns and the lamps come on, one after the other, along the mole. ")
-    async with engine_world(path, ScriptedProvider(telling, gap_s=0.2), database=database) as world:
+    narrator = HeldProvider(telling, 5)
+    async with engine_world(path, narrator, database=database) as world:
         face = await world.playing()
         await face.say("I wait.")
-        while face.text.count(" ") < 4:
-            await trio.testing.wait_all_tasks_blocked(0.05)
+        await narrator.held.wait()
         await trio.to_thread.run_sync(lonely.stop)
         other = await _new_line(world, face)
         assert "does not answer" in other
+        narrator.goes_on.set()
         await world.engine.turns.wait_idle()
         assert face.text.endswith("along the mole. "), "it streamed on"
         await trio.to_thread.run_sync(lonely.start)
@@ -534,8 +535,8 @@ async def test_a_server_killed_at_any_moment_loses_nothing_acknowledged(
     tmp_path: Path, lonely: Cluster
 ) -> None:
     """As a power cut of its machine: all that ``write`` returned for is there, nothing twice."""
-    lonely.sql("CREATE DATABASE flower")
-    database = await open_postgres(tmp_path / "flower.db", lonely.url("flower"), threads=True)
+    lonely.sql("CREATE DATABASE killed")
+    database = await open_postgres(tmp_path / "flower.db", lonely.url("killed"), threads=True)
     acknowledged: list[str] = []
     for attempt in range(3):
         async with trio.open_nursery() as nursery:
