@@ -27,6 +27,7 @@ from flower.engine.provider.capabilities import Composing
 from flower.engine.recall.background import makes_tokens
 from flower.engine.recall.base import Considered, Hit, Query, Ranked, Score
 from flower.engine.recall.library import PassageLibrary
+from flower.engine.recall.search import RECALL_LORE_RESULTS, RECALL_MEMORY_RESULTS
 from flower.engine.store import vector_rows
 from flower.engine.store.passages import Kind, Passage
 from flower.errors import ProviderError
@@ -340,8 +341,8 @@ class WordLibrary:
             if shared:
                 found.append(Hit(passage, len(shared), None, shared, len(passage.text) // 4))
         best = sorted(found, key=lambda f: (not f.passage.pinned, -f.score))
-        lore = [one for one in best if one.passage.kind == "lore"][: limits.RECALL_LORE_RESULTS]
-        memories = [one for one in best if one.passage.kind != "lore"][: limits.RECALL_MEMORY_RESULTS]
+        lore = [one for one in best if one.passage.kind == "lore"][:RECALL_LORE_RESULTS]
+        memories = [one for one in best if one.passage.kind != "lore"][:RECALL_MEMORY_RESULTS]
         return tuple(one for one in best if one in lore or one in memories)
 
 

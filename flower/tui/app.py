@@ -61,6 +61,9 @@ from flower.tui.view.screen import Screen
 if TYPE_CHECKING:
     from flower.tui.term.keys import PasteGuess
 
+DRAFT_IDLE_S = 1.0  # a draft is written when typing rests this long
+BURST_WAIT_S = 0.05  # between two reads of text that was pasted and not marked
+
 Ts = TypeVarTuple("Ts")
 
 # What ends the client, and whether it says so to the engine before.
@@ -200,7 +203,7 @@ class App:
         """Saves what is being written at most once in ``DRAFT_IDLE_S``, and only after typing."""
         while True:
             await self._typed.wait()
-            await trio.sleep(limits.DRAFT_IDLE_S)
+            await trio.sleep(DRAFT_IDLE_S)
             self._typed = trio.Event()
             self._identity.save_draft(draft_of(self._model))
 
@@ -306,7 +309,7 @@ class App:
         if self._decoder.pasting:
             return limits.PASTE_IDLE_S
         if self._decoder.in_burst:
-            return limits.BURST_WAIT_S
+            return BURST_WAIT_S
         return limits.ESCAPE_WAIT_SSH_S if os.environ.get("SSH_CONNECTION") else limits.ESCAPE_WAIT_S
 
     def _take_keys(self) -> None:

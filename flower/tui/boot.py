@@ -30,6 +30,8 @@ from flower.tui.view.screen import Screen
 if TYPE_CHECKING:
     from flower.client.early import EarlyCall
 
+GC_OBJECTS = 20_000  # new objects between two looks of the garbage collector: a few MB at most
+
 _ENDS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -131,7 +133,7 @@ def _spare_the_collector() -> None:
     Modules live for ever and a streamed word leaves next to no cycles.
     """
     gc.freeze()
-    gc.set_threshold(limits.GC_OBJECTS)
+    gc.set_threshold(GC_OBJECTS)
 
 
 def _with_story(model: Model, called: EarlyCall, draw: Callable[[Model], None]) -> Model:

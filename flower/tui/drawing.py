@@ -22,11 +22,14 @@ from flower.tui.term.terminal import Terminal
 from flower.tui.view import portrait
 from flower.tui.view.screen import Screen
 
+FRAME_EARLY = 0.75  # of the time between two frames: so much before it is due a word is drawn at once
+PACE_PATIENCE_S = 15.0  # a screen full of text on the slowest line; who is silent longer never answers
+
 
 class FrameRate:
     """When the next frame may be drawn: ``hz`` a second on average, and at once after a rest.
 
-    A frame may come up to ``limits.FRAME_EARLY`` of its time before it is due, and the ones after it are due
+    A frame may come up to ``FRAME_EARLY`` of its time before it is due, and the ones after it are due
     as if it had not: so frames fall together with the words that are to be seen, most of which wait for
     nothing, and a program that woke up for a word need not wake up again for its frame.
     """
@@ -40,7 +43,7 @@ class FrameRate:
     def use(self, hz: float) -> None:
         """Goes on with ``hz`` frames a second."""
         self.frame_s = 1 / hz
-        self.early_s = self.frame_s * limits.FRAME_EARLY
+        self.early_s = self.frame_s * FRAME_EARLY
 
     def allows(self, now: float) -> bool:
         """Whether news that came at ``now`` is drawn at once; else it is when ``due``."""
@@ -131,7 +134,7 @@ class Drawing:
             # A slow terminal gets fewer frames, never old ones.
             while not self._terminal.flush():
                 await trio.lowlevel.wait_writable(self._terminal.fd)
-            with trio.move_on_after(limits.PACE_PATIENCE_S) as answer:
+            with trio.move_on_after(PACE_PATIENCE_S) as answer:
                 while self._terminal.pace.behind:
                     self._caught_up = trio.Event()
                     await self._caught_up.wait()

@@ -26,6 +26,9 @@ from flower.tui.state import bindings
 from flower.tui.state.model import Configured, Edited, Model, Notice, Settings
 from flower.tui.term.terminal import Terminal
 
+THEME_FILES = 100
+THEME_BYTES = 64 * limits.KIB  # forty roles fit in 4
+
 # What people have when they set nothing: the system's choice, then the easiest first.
 EDITORS = ("editor", "nano", "micro", "vim", "vi", "nvim", "emacs", "ed")
 TELL_EVERY_S = 0.5
@@ -126,10 +129,10 @@ def _own_themes(folder: Path) -> tuple[dict[str, Recipe], list[str]]:
 
     own: dict[str, Recipe] = {}
     problems: list[str] = []
-    for path in sorted(folder.glob("*.yaml"))[: limits.THEME_FILES]:
+    for path in sorted(folder.glob("*.yaml"))[:THEME_FILES]:
         try:
             with file_io.opened(path) as file:
-                content = safe_yaml.load(file.read(limits.THEME_BYTES)).value
+                content = safe_yaml.load(file.read(THEME_BYTES)).value
         except OSError as error:
             problems.append(f"cannot read {path} ({error.strerror or error})")
         except YamlError as error:

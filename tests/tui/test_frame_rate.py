@@ -7,8 +7,7 @@ import statistics
 
 import pytest
 
-from flower import limits
-from flower.tui.drawing import FrameRate
+from flower.tui.drawing import FRAME_EARLY, FrameRate
 
 HZ = 120.0
 
@@ -56,7 +55,7 @@ def test_above_the_rate_words_share_frames(rate: float) -> None:
     """Many words: frames keep the rate, no word waits for two, and hardly a frame comes by itself."""
     frames, waits, alone = drawn(words(rate))
     assert len(frames) <= HZ * 10 + 2
-    assert max(waits) <= (1 + limits.FRAME_EARLY) / HZ + 1e-9
+    assert max(waits) <= (1 + FRAME_EARLY) / HZ + 1e-9
     assert statistics.median(waits) <= 0.005
     assert alone <= len(frames) * 0.25
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import flower
-from flower import limits
 from flower.protocol import messages
+from flower.tui.state.update import NOTICE_S
 from tests.tui.test_screens import SIZES, TALE
 from tests.tui_world import Face, end, reply_begins
 
@@ -121,7 +121,7 @@ def test_the_key_for_news_without_any_says_so() -> None:
 
 def test_long_news_stay_as_long_as_they_take_to_read() -> None:
     face = Face(80, 24).story(*TALE).says(messages.SystemUpdate(LONG))
-    face.tick(limits.NOTICE_S + 1)
+    face.tick(NOTICE_S + 1)
     assert LONG in words_of(face.text())
 
 

@@ -20,7 +20,7 @@ from flower.protocol.messages import (
     TreeNode,
 )
 from flower.tui.state.effects import Copy, Quit
-from flower.tui.state.tree_state import chosen, lines, place_of
+from flower.tui.state.tree_state import TREE_REFRESH_S, TREE_TEXT_S, TREE_TEXTS, chosen, lines, place_of
 from flower.tui.term.diff import Capabilities, Painter
 from flower.tui.term.inputs import Mouse
 from tests.screen import Screen
@@ -294,9 +294,9 @@ def test_a_text_is_fetched_once_when_the_cursor_rests_and_not_while_it_walks() -
     face = walking()
     face.type("<up><up><up>")  # quicker than anyone reads
     assert prompts(face) == []
-    face.tick(limits.TREE_TEXT_S)
+    face.tick(TREE_TEXT_S)
     assert prompts(face) == [], "a fold has no text"
-    face.type("<up><up>").tick(limits.TREE_TEXT_S)
+    face.type("<up><up>").tick(TREE_TEXT_S)
     assert prompts(face) == ["/show 4"]
     face.tick(5)
     assert prompts(face) == [], "it is on its way"
@@ -314,9 +314,7 @@ def test_what_the_screen_has_of_the_story_is_not_asked_for() -> None:
 
 
 def test_texts_that_are_kept_are_bounded() -> None:
-    nodes = [
-        TreeNode(n, n - 1, "user", f"Line {n}.", active=True) for n in range(1, 2 * limits.TREE_TEXTS)
-    ]
+    nodes = [TreeNode(n, n - 1, "user", f"Line {n}.", active=True) for n in range(1, 2 * TREE_TEXTS)]
     face = playing().type("<f8>").says(tree(*nodes, stands=1, focus=1))
     for node in nodes:
         face.tick(1)
@@ -324,7 +322,7 @@ def test_texts_that_are_kept_are_bounded() -> None:
             if sent.prompt.startswith("/show"):
                 face.says(text(int(sent.prompt.split()[1]), "long " * 100))
         assert face.model.tree is not None
-        assert len(face.model.tree.texts) <= limits.TREE_TEXTS
+        assert len(face.model.tree.texts) <= TREE_TEXTS
         face.type("<down>")
         assert node is not None
 
@@ -362,7 +360,7 @@ def test_enter_goes_there_and_closes_the_tree() -> None:
 def test_a_variant_is_written_and_followed() -> None:
     face = walking().type("<up>r")
     assert prompts(face) == ["/retry 22"]
-    face.says(text(22, "Steps."), reply_begins(31)).tick(limits.TREE_REFRESH_S)
+    face.says(text(22, "Steps."), reply_begins(31)).tick(TREE_REFRESH_S)
     assert "/tree" in prompts(face)
     grown = TreeNode(31, 2, "assistant", "", status="streaming", variant=4, variants=4, active=True)
     face.says(tree(*NODES, grown, stands=31, focus=31))
@@ -423,14 +421,14 @@ def test_keys_do_not_reach_the_line_below() -> None:
 
 def test_every_change_of_the_story_is_looked_at_but_not_more_often_than_twice_a_second() -> None:
     face = walking().type("<up>")
-    face.tick(limits.TREE_TEXT_S)
+    face.tick(TREE_TEXT_S)
     face.sent()
     for number in range(40, 60):
         face.says(reply_begins(number, turn=f"t{number}"), end(f"t{number}"))
     assert prompts(face) == ["/tree 22"]
-    face.tick(limits.TREE_REFRESH_S)
+    face.tick(TREE_REFRESH_S)
     assert prompts(face) == [], "one is under way"
-    face.says(tree(focus=22)).tick(limits.TREE_REFRESH_S)
+    face.says(tree(focus=22)).tick(TREE_REFRESH_S)
     assert prompts(face) == ["/tree 22"], "it changed while the answer was on its way"
     face.says(tree(focus=22)).tick(10)
     assert prompts(face) == []
@@ -477,7 +475,7 @@ def test_after_a_lost_connection_it_is_asked_for_again() -> None:
 
 def test_a_text_lost_with_the_connection_is_asked_for_again() -> None:
     face = walking().type("<up>")
-    face.tick(limits.TREE_TEXT_S)
+    face.tick(TREE_TEXT_S)
     assert prompts(face) == ["/show 22"]
     face.link("lost", "No engine.").online(session="s1", chosen=True)
     face.says(history(LINES)).tick(1)

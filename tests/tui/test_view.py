@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from flower import limits
 from flower.protocol import messages
-from flower.tui.render.layout import arrange, too_small
-from flower.tui.render.messages import Look, MessageView, StoryPane, highlight
+from flower.tui.render.layout import INPUT_ROWS, arrange, too_small
+from flower.tui.render.messages import PANE_ROWS_KEPT, Look, MessageView, StoryPane, highlight
 from flower.tui.render.style import PLAIN, Style
 from flower.tui.render.text import width
 from flower.tui.render.theme import THEMES, load_theme
@@ -37,7 +37,7 @@ def test_parts_lie_below_each_other_and_fill_the_screen(
     assert 1 == place.pane_top < place.pane_bottom <= place.menu_top <= place.status < place.input_top
     assert place.input_top + place.input_rows == rows
     assert place.pane_right + place.sidebar == columns
-    assert 1 <= place.input_rows <= limits.INPUT_ROWS
+    assert 1 <= place.input_rows <= INPUT_ROWS
     assert 0 < place.text_columns <= limits.READING_COLUMNS
 
 
@@ -97,7 +97,7 @@ def test_rows_far_from_the_view_are_forgotten() -> None:
     rows = pane()
     for number in range(2_000):
         rows.rows(MessageView(number, "user", "line\n" * 9), LOOK)
-    assert rows._kept <= limits.PANE_ROWS_KEPT
+    assert rows._kept <= PANE_ROWS_KEPT
 
 
 def test_thinking_is_folded_until_asked_for() -> None:

@@ -28,6 +28,8 @@ from flower.errors import AssetError, CommandError, FormError
 from flower.protocol.messages import Form, State
 from flower.text import one_line
 
+FORM_SENT_BYTES = 400 * limits.KIB  # of all texts of a form that an engine sends
+
 ASSETS: Mapping[str, tuple[type[Asset], tuple[Spec, ...]]] = {
     "character": (Character, specs.CHARACTER),
     "world": (World, specs.WORLD),
@@ -123,7 +125,7 @@ def form_of(subject: Subject, drafted: Mapping[str, Any]) -> Form:
     values = {**specs.field_values(subject.thing), **drafted}
     where = f"{command_of(subject)} FIELD TEXT changes it, or an editor its file"
     fields = [field_of(spec, values[spec.name], where) for spec in subject.specs]
-    while sum(len(field.value.encode()) for field in fields) > limits.FORM_SENT_BYTES:
+    while sum(len(field.value.encode()) for field in fields) > FORM_SENT_BYTES:
         longest = max(range(len(fields)), key=lambda place: len(fields[place].value))
         short = one_line(fields[longest].value, limits.PREVIEW_CHARS)
         fields[longest] = replace(

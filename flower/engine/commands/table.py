@@ -16,6 +16,10 @@ from flower.errors import CommandError
 from flower.protocol.messages import State, SystemUpdate
 from flower.text import one_line
 
+CODE_S = 24 * 3600.0  # how long an invite code holds, unless somebody says otherwise
+CODE_MOST_S = 30 * 24 * 3600.0
+WHISPER_CHARS = 2_000
+
 OFF = "off"
 UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0}
 WHISPERS_SHOWN = 20
@@ -97,7 +101,7 @@ async def code(engine: Engine, client: Client, argument: str) -> None:
         client.notify(f"✓ {count} ended." if count else "No code of this table holds.")
         return
     role = words.pop(0) if words and words[0] in seats.ROLES else seats.PLAYER
-    span = _seconds(words.pop(0)) if words else limits.CODE_S
+    span = _seconds(words.pop(0)) if words else CODE_S
     if words:
         raise CommandError("A code is made with /table code, or /table code reader 2h.")
     secret = users.new_token()
@@ -171,8 +175,8 @@ async def whisper(engine: Engine, client: Client, argument: str) -> None:
         raise CommandError(
             f"To whom, and what? /whisper NAME TEXT; here sits {names or 'nobody else'}."
         )
-    if len(text) > limits.WHISPER_CHARS:
-        raise CommandError(f"A whisper has {limits.WHISPER_CHARS} characters at most.")
+    if len(text) > WHISPER_CHARS:
+        raise CommandError(f"A whisper has {WHISPER_CHARS} characters at most.")
     leaf = await database.read(tree.active_leaf, session.id)
     if leaf is None:
         raise CommandError("Nothing has happened in this story yet.")
@@ -236,7 +240,7 @@ def _seconds(text: str) -> float:
     number, unit = text[:-1], text[-1:] or " "
     valid = number.isascii() and number.isdecimal() and len(number) < 6 and unit in UNITS
     span = int(number) * UNITS[unit] if valid else 0.0
-    if not 0 < span <= limits.CODE_MOST_S:
+    if not 0 < span <= CODE_MOST_S:
         raise CommandError("How long does the code hold? 90m, 2h or 7d, a month at most.")
     return span
 

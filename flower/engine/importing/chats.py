@@ -23,6 +23,8 @@ from flower.engine.store.library import characters, originals
 from flower.errors import ImportFileError
 from flower.text import sanitize
 
+IMPORT_GROUP_CHATS = 1_000  # of one group
+
 
 def nodes_of(chat: Chat, now: float) -> tuple[list[ChatNode], int | None]:
     """Returns a node for every text of a chat, and the index of the one it ends at.
@@ -127,7 +129,7 @@ def _members(group: Group) -> list[str]:
 
 
 def _chats(group: Group) -> list[str]:
-    return [stem_of(chat) for chat in group.chats[: limits.IMPORT_GROUP_CHATS]]
+    return [stem_of(chat) for chat in group.chats[:IMPORT_GROUP_CHATS]]
 
 
 def _join(db: Connection, session_id: str, members: Iterable[str]) -> None:

@@ -15,6 +15,11 @@ from collections.abc import Mapping
 from flower import limits
 from flower.errors import ImportFileError
 
+IMPORT_ZIP_MEMBERS = 4_000
+IMPORT_ZIP_NAME_BYTES = 512  # on average, of a member's entry in the directory of an archive
+IMPORT_ZIP_BYTES = 64 * limits.MIB  # read from one archive, inflated
+IMPORT_ZIP_RATIO = 200  # JSON shrinks to a fiftieth at best; a bomb to a thousandth
+
 _END = b"PK\x05\x06"
 _END_BYTES = 22
 _COMMENT_BYTES = 65_535
@@ -44,7 +49,7 @@ class Archive:
         except NotImplementedError as error:
             raise ImportFileError("the archive is of a newer kind than Flower can read") from error
         self._members = {info.filename: info for info in self._zip.infolist()}
-        self._left = limits.IMPORT_ZIP_BYTES
+        self._left = IMPORT_ZIP_BYTES
 
     def names(self) -> list[str]:
         """Returns the names of all members, folders left out, in the order of the archive."""
@@ -80,7 +85,7 @@ class Archive:
             )
         if info.file_size > self._left:
             raise ImportFileError(_too_large())
-        if info.file_size > max(_RATIO_FROM_BYTES, limits.IMPORT_ZIP_RATIO * info.compress_size):
+        if info.file_size > max(_RATIO_FROM_BYTES, IMPORT_ZIP_RATIO * info.compress_size):
             raise ImportFileError(f"{_shown(info.filename)} grows without measure when it is unpacked")
 
 
@@ -90,14 +95,14 @@ def _check_directory(data: bytes) -> None:
     if end < 0 or end + _END_BYTES > len(data):
         raise ImportFileError("the archive ends too early; copy or download it again")
     count, size = struct.unpack_from("<HI", data, end + 10)
-    if count > limits.IMPORT_ZIP_MEMBERS:
-        raise ImportFileError(f"the archive has more than {limits.IMPORT_ZIP_MEMBERS:,} files")
-    if size > limits.IMPORT_ZIP_MEMBERS * limits.IMPORT_ZIP_NAME_BYTES:
+    if count > IMPORT_ZIP_MEMBERS:
+        raise ImportFileError(f"the archive has more than {IMPORT_ZIP_MEMBERS:,} files")
+    if size > IMPORT_ZIP_MEMBERS * IMPORT_ZIP_NAME_BYTES:
         raise ImportFileError("the archive's list of files is too long")
 
 
 def _too_large() -> str:
-    return f"the archive holds more than {limits.IMPORT_ZIP_BYTES // limits.MIB} MiB"
+    return f"the archive holds more than {IMPORT_ZIP_BYTES // limits.MIB} MiB"
 
 
 def _shown(name: str) -> str:

@@ -12,8 +12,11 @@ import math
 import re
 from typing import Any
 
-from flower import limits
 from flower.errors import ImportFileError
+
+IMPORT_JSON_DEPTH = 64
+IMPORT_JSON_VALUES = 1_000_000  # objects, lists and their parts: about 100 MB of values
+IMPORT_JSON_DIGITS = 40  # of a whole number; longer ones are no numbers of any program
 
 # A whole string, or one structural character. Possessive: no way back into a string that never ends.
 _TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[{\]},]', re.DOTALL)
@@ -88,14 +91,14 @@ def _check_shape(text: str, start: int) -> None:
             depth -= 1
             if depth <= 0:
                 return
-        if depth > limits.IMPORT_JSON_DEPTH:
-            raise ImportFileError(f"the JSON is nested deeper than {limits.IMPORT_JSON_DEPTH} levels")
-        if count > limits.IMPORT_JSON_VALUES:
-            raise ImportFileError(f"the JSON has more than {limits.IMPORT_JSON_VALUES:,} values")
+        if depth > IMPORT_JSON_DEPTH:
+            raise ImportFileError(f"the JSON is nested deeper than {IMPORT_JSON_DEPTH} levels")
+        if count > IMPORT_JSON_VALUES:
+            raise ImportFileError(f"the JSON has more than {IMPORT_JSON_VALUES:,} values")
 
 
 def _whole(text: str) -> int:
-    if len(text) > limits.IMPORT_JSON_DIGITS:
+    if len(text) > IMPORT_JSON_DIGITS:
         raise ValueError("endless number")
     return int(text)
 

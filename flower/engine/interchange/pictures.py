@@ -20,6 +20,11 @@ from flower import limits
 from flower.engine.interchange import json_text, pictures
 from flower.errors import ImportFileError
 
+IMPORT_PICTURE_BYTES = 32 * limits.MIB  # a card that is a picture
+IMPORT_CHUNK_BYTES = 16 * limits.MIB  # of one text inside a picture, inflated: a card with its assets
+IMPORT_PNG_CHUNKS = 16_000  # 32 MiB in the 8 KiB pieces that old programs write, four times over
+IMPORT_EXIF_TAGS = 1_000
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 TEXT_KINDS = (b"tEXt", b"zTXt", b"iTXt")
 _HEAD = struct.Struct(">I4s")
@@ -37,14 +42,14 @@ class PngChunk(NamedTuple):
 
 def chunks(data: bytes) -> list[PngChunk]:
     """Returns the chunks of a PNG up to its end chunk. Raises ``ImportFileError`` where it is broken."""
-    if len(data) > limits.IMPORT_PICTURE_BYTES:
-        most = limits.IMPORT_PICTURE_BYTES // limits.MIB
+    if len(data) > IMPORT_PICTURE_BYTES:
+        most = IMPORT_PICTURE_BYTES // limits.MIB
         raise ImportFileError(f"the picture is larger than {most} MiB; make it smaller and try again")
     parts: list[PngChunk] = []
     place = len(SIGNATURE)
     while not parts or parts[-1].kind != b"IEND":
-        if len(parts) >= limits.IMPORT_PNG_CHUNKS:
-            raise ImportFileError(f"the PNG has more than {limits.IMPORT_PNG_CHUNKS:,} chunks")
+        if len(parts) >= IMPORT_PNG_CHUNKS:
+            raise ImportFileError(f"the PNG has more than {IMPORT_PNG_CHUNKS:,} chunks")
         chunk = _chunk_at(data, place)
         parts.append(chunk)
         place = chunk.end + 4
@@ -90,7 +95,7 @@ def texts(data: bytes, keywords: Sequence[str]) -> Iterator[tuple[str, bytes]]:
 
 
 def _text(data: bytes, chunk: PngChunk) -> bytes:
-    if chunk.end - chunk.start > limits.IMPORT_CHUNK_BYTES:
+    if chunk.end - chunk.start > IMPORT_CHUNK_BYTES:
         raise ImportFileError("a text in the PNG is too large to be a card")
     _, _, rest = data[chunk.start : chunk.end].partition(b"\0")
     if chunk.kind == b"tEXt":
@@ -107,7 +112,7 @@ def inflate(packed: bytes) -> bytes:
     """Returns what a zlib stream holds. Raises ``ImportFileError`` if it is broken or a bomb."""
     stream = zlib.decompressobj()
     try:
-        text = stream.decompress(packed, limits.IMPORT_CHUNK_BYTES)
+        text = stream.decompress(packed, IMPORT_CHUNK_BYTES)
     except zlib.error as error:
         raise ImportFileError("a compressed text in the PNG is damaged") from error
     if stream.unconsumed_tail or not stream.eof:
@@ -152,7 +157,7 @@ _JPEG_SCAN, _JPEG_EXIF = 0xDA, 0xE1
 
 def comments(data: bytes) -> Iterator[bytes]:
     """Yields the comments in a PNG, WebP or JPEG file. Raises ``ImportFileError`` where it is broken."""
-    if len(data) > limits.IMPORT_PICTURE_BYTES:
+    if len(data) > IMPORT_PICTURE_BYTES:
         raise ImportFileError("the picture is too large; make it smaller and try again")
     for block in _blocks(data):
         yield from _comments_in(block.removeprefix(_MARK))
@@ -223,7 +228,7 @@ def _tags(block: bytes, order: str, place: int) -> Iterator[tuple[int, int, int,
     if place + 2 > len(block):
         return
     (count,) = struct.unpack_from(f"{order}H", block, place)
-    for index in range(min(count, limits.IMPORT_EXIF_TAGS)):
+    for index in range(min(count, IMPORT_EXIF_TAGS)):
         entry = place + 2 + 12 * index
         if entry + 12 > len(block):
             return

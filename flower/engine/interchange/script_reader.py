@@ -13,6 +13,8 @@ from flower import limits
 from flower.engine.interchange.fields import first_text, flag, mapping, number, objects, text, whole
 from flower.engine.scripts.script import PLACES, Macros, Script, ScriptPlace
 
+IMPORT_SCRIPTS = 500  # of one card or file
+
 UNNAMED = "script"
 _SHOWN_ONCE, _SEND_AS = 0, 4  # places of old versions
 _RISU = {
@@ -54,14 +56,12 @@ def of_card(extensions: Mapping[str, Any]) -> tuple[Script, ...]:
     """Returns the scripts in a card's extensions."""
     risu = mapping(extensions.get("risuai"))
     own = [*objects(risu.get("customScripts")), *objects(risu.get("customscript"))]
-    return (*_many(extensions.get("regex_scripts"), _sillytavern), *_many(own, _risu))[
-        : limits.IMPORT_SCRIPTS
-    ]
+    return (*_many(extensions.get("regex_scripts"), _sillytavern), *_many(own, _risu))[:IMPORT_SCRIPTS]
 
 
 def _many(value: object, read_one: Any) -> tuple[Script, ...]:
     scripts = (read_one(item) for item in objects(value))
-    return tuple(script for script in scripts if script is not None)[: limits.IMPORT_SCRIPTS]
+    return tuple(script for script in scripts if script is not None)[:IMPORT_SCRIPTS]
 
 
 def _name(value: object) -> str:

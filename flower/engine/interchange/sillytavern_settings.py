@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from flower import limits
 from flower.engine.interchange import json_text, presets, script_reader
 from flower.engine.interchange.cards import short
 from flower.engine.interchange.fields import first_text, mapping, objects, text, texts
@@ -26,6 +25,8 @@ from flower.engine.interchange.values import (
     QuickReplies,
 )
 from flower.settings import samplers
+
+IMPORT_PERSONAS = 1_000
 
 
 def kind_of(value: object) -> Kind | None:
@@ -64,7 +65,7 @@ def _group(value: dict[str, Any]) -> Group:
 def _personas(user: Mapping[str, Any]) -> tuple[ImportedPersona, ...]:
     described = mapping(user.get("persona_descriptions"))
     default = text(user.get("default_persona"))
-    named = list(mapping(user.get("personas")).items())[: limits.IMPORT_PERSONAS]
+    named = list(mapping(user.get("personas")).items())[:IMPORT_PERSONAS]
     return tuple(
         _persona(avatar, name, mapping(described.get(avatar)), default)
         for avatar, name in named

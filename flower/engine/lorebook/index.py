@@ -18,9 +18,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from flower import limits
 from flower.engine.lorebook import matching
 from flower.engine.lorebook.book import TextSource
+
+LORE_REMEMBERED_TEXTS = 256  # messages and entries whose keys are known
+LORE_REMEMBERED_CHARS = 20_000  # of each
+LORE_REMEMBERED_WORDS = 20_000  # with the keys that may be in them
 
 __all__ = ["KeyIndex", "ScanText", "Term", "View"]
 
@@ -58,9 +61,9 @@ class KeyIndex:
             self._terms_of.move_to_end(text)
             return numbers
         numbers = frozenset(self._folded.find(text.lower())) | frozenset(self._exact.find(text))
-        if len(text) <= limits.LORE_REMEMBERED_CHARS:
+        if len(text) <= LORE_REMEMBERED_CHARS:
             self._terms_of[text] = numbers
-            if len(self._terms_of) > limits.LORE_REMEMBERED_TEXTS:
+            if len(self._terms_of) > LORE_REMEMBERED_TEXTS:
                 self._terms_of.popitem(last=False)
         return numbers
 
@@ -122,7 +125,7 @@ class _Half:
             for piece in pieces & noted.keys():
                 sharing.extend(noted[piece])
         if len(word) <= _WORD_CHARS:
-            if len(self._candidates) >= limits.LORE_REMEMBERED_WORDS:
+            if len(self._candidates) >= LORE_REMEMBERED_WORDS:
                 self._candidates.clear()
             self._candidates[word] = tuple(sharing)
         return sharing

@@ -15,6 +15,8 @@ from msgspec import Struct
 
 from flower import limits
 
+LORE_PATTERN_DEPTH = 40  # brackets in brackets
+
 __all__ = ["FLAGS", "PatternError", "Translated", "translate"]
 
 FLAGS = "gimsuy"
@@ -112,7 +114,7 @@ class _Translation:
     def _choices(self, flags: frozenset[str]) -> tuple[str, frozenset[str]]:
         """Returns the translation up to the end or the closing bracket, which is not consumed, and texts
         of which one is in every match."""
-        if self._depth > limits.LORE_PATTERN_DEPTH:
+        if self._depth > LORE_PATTERN_DEPTH:
             raise PatternError("too deep")
         parts: list[str] = []
         choices = [_Needs()]

@@ -17,11 +17,13 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from flower import limits
 from flower.engine.lorebook.javascript import FLAGS, PatternError, translate
 
 if TYPE_CHECKING:
     import regex
+
+LORE_PATTERN_S = 0.02  # for one pattern on the text of one scan
+LORE_PATTERNS_S = 0.25  # for all of them: a line must not wait longer
 
 __all__ = [
     "LETTERS", "RUN", "Pattern", "Stopwatch", "bare", "cyrillic_end", "has_word", "is_run", "slashed", "stems",
@@ -92,13 +94,13 @@ class Stopwatch:
 
     def __init__(self, clock: Callable[[], float] | None = None) -> None:
         self._clock = clock
-        self._end = clock() + limits.LORE_PATTERNS_S if clock is not None else 0.0
+        self._end = clock() + LORE_PATTERNS_S if clock is not None else 0.0
 
     def seconds_left(self) -> float:
         """Returns the seconds that the next search may take; 0 when all is used up."""
         if self._clock is None:
-            return limits.LORE_PATTERN_S
-        return max(0.0, min(limits.LORE_PATTERN_S, self._end - self._clock()))
+            return LORE_PATTERN_S
+        return max(0.0, min(LORE_PATTERN_S, self._end - self._clock()))
 
 
 class Pattern:

@@ -26,6 +26,8 @@ from flower.engine.lorebook.outcome import Fired, Held, Outcome, Pass, Reason, p
 from flower.engine.lorebook.rules import EntryId, KeyedBooks, ReadyEntry
 from flower.engine.lorebook.situation import Running, ScanSettings, Situation, after, begin
 
+LORE_PASSES = 1_200  # of one scan: reading back to LORE_SCAN_DEPTH, and a long row of entries
+
 __all__ = ["Tools", "scan"]
 
 _INITIAL, _RECURSION, _WIDENING, _NONE = "initial", "recursion", "min_activations", "none"
@@ -104,7 +106,7 @@ class _Scan:
         return self._outcome()
 
     def _limit(self) -> int:
-        return self._settings.recursion_steps or limits.LORE_PASSES
+        return self._settings.recursion_steps or LORE_PASSES
 
     # --- one pass -------------------------------------------------------------------------------
 

@@ -13,8 +13,10 @@ from typing import Literal
 
 from msgspec import Struct
 
-from flower import limits
 from flower.engine.offline.templates import Chance
+
+OFFLINE_DICE = 20  # dice in one throw: a line of numbers, not a page
+OFFLINE_DIE_SIDES = 1000
 
 Outcome = Literal["strong", "mixed", "miss"]
 Answer = Literal["yes_and", "yes", "yes_but", "no_but", "no", "no_and"]
@@ -95,8 +97,8 @@ def answer(chance: Chance, likely: int) -> tuple[Answer, int]:
 
 def roll(chance: Chance, count: int, sides: int, bonus: int) -> tuple[str, float]:
     """Returns the roll as players see it, and how high it is, 0.0 to 1.0; count and sides are bounded."""
-    count = min(max(count, 1), limits.OFFLINE_DICE)
-    sides = min(max(sides, 2), limits.OFFLINE_DIE_SIDES)
+    count = min(max(count, 1), OFFLINE_DICE)
+    sides = min(max(sides, 2), OFFLINE_DIE_SIDES)
     dice = [1 + chance.randrange(sides) for _ in range(count)]
     name = f"{count}d{sides}" + (f"{bonus:+d}" if bonus else "")
     terms = " + ".join(str(die) for die in dice)

@@ -9,7 +9,6 @@ import re
 
 from msgspec import Struct
 
-from flower import limits
 from flower.engine.offline.clauses import (
     LEAD,
     SpeechAct,
@@ -21,6 +20,8 @@ from flower.engine.offline.grammar import base_verb, sentences, stems
 from flower.engine.offline.parse_act import ADDRESSED, RECALL, Kind, Reading, act_of
 from flower.engine.offline.questions import about_me, is_adverb
 from flower.engine.offline.tables import vocabulary, word_list
+
+OFFLINE_READ_CHARS = 600  # of a player's line; what follows is colour
 
 # "Wait, do I have the letter?": not an order to wait.
 _HESITATES = re.compile(
@@ -206,8 +207,8 @@ def clean(line: str) -> str:
     line = re.sub(r"[*_`#>]+", " ", line)
     line = re.sub(r"\s+", " ", line).strip()
     line = _HESITATES.sub("", line) or line
-    if len(line) > limits.OFFLINE_READ_CHARS:
-        line = line[: limits.OFFLINE_READ_CHARS].rsplit(" ", 1)[0]
+    if len(line) > OFFLINE_READ_CHARS:
+        line = line[:OFFLINE_READ_CHARS].rsplit(" ", 1)[0]
     return line
 
 
@@ -218,7 +219,7 @@ def _stage_directions(line: str) -> str:
     parts = line.split("*")[: 2 * (line.count("*") // 2) + 1]
     acts = [part.strip() for part in parts[1::2] if part.strip()]
     aloud = " ".join(part.strip() for part in parts[0::2] if part.strip())
-    if not acts or len(aloud) > limits.OFFLINE_READ_CHARS:
+    if not acts or len(aloud) > OFFLINE_READ_CHARS:
         return line
     done = ". ".join(_in_first_person(act) for act in acts).rstrip(".") + "."
     return f'{done} "{aloud}"' if aloud else done

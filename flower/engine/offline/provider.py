@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 import trio
 from msgspec.structs import replace
 
-from flower import limits
 from flower.engine.provider.base import Completion, Cue, Finish, ModelInfo, Piece, Proposal, Spent, Text
 
 if TYPE_CHECKING:
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     from flower.engine.offline.tables import Phrases
 
 log = logging.getLogger(__name__)
+
+OFFLINE_WORDS_PER_S = 50.0  # faster than anyone reads, slow enough to be seen arriving
 
 MODEL = "narrator"
 _CHARS_PER_TOKEN = 4  # of English prose, near enough for a figure that costs nothing
@@ -42,7 +43,7 @@ class OfflineNarrator:
     composes = True
 
     def __init__(
-        self, *, words_per_s: float = limits.OFFLINE_WORDS_PER_S, phrases: Path | None = None
+        self, *, words_per_s: float = OFFLINE_WORDS_PER_S, phrases: Path | None = None
     ) -> None:
         self._folder = phrases
         self._phrases: Phrases | None = None  # read with the first reply

@@ -17,6 +17,8 @@ from flower import file_io, limits
 from flower.errors import ConfigError, YamlError
 from flower.settings import safe_yaml
 
+OFFLINE_PHRASE_FILES = 100  # of the player, read whole with the first reply
+
 FOLDER = Path(__file__).parent / "phrases"
 REGISTERS = ("plain", "dry", "warm", "formal", "blunt")  # ways of talking
 _WORDS = "words.yaml"
@@ -99,7 +101,7 @@ def load(own: Path | None = None) -> Phrases:
     events: list[Event] = []
     problems: list[str] = []
     shipped = sorted(path for path in FOLDER.glob("*.yaml") if path.name != _WORDS)
-    others = sorted(own.glob("*.yaml"))[: limits.OFFLINE_PHRASE_FILES] if own is not None else []
+    others = sorted(own.glob("*.yaml"))[:OFFLINE_PHRASE_FILES] if own is not None else []
     for path in (*shipped, *sorted((FOLDER / "settings").glob("*.yaml")), *others):
         try:
             file = _file(path)

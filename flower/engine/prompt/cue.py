@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from flower import limits
 from flower.engine.assets.kinds import World
 from flower.engine.game.checks import WORKED
 from flower.engine.game.clocks import NEAR_SHARE, Now
@@ -20,6 +19,8 @@ from flower.engine.provider.base import ChatMessage, Cue
 from flower.engine.store.passages import Passage
 from flower.engine.store.states import CurrentState
 from flower.engine.store.stories import Message
+
+CUE_LORE_CHARS = 120_000  # of a world, read once as a whole by the offline narrator
 
 CUE_MESSAGES = 120  # of the story, as the offline narrator sees it
 
@@ -36,7 +37,7 @@ def cue_of(turn: TurnInput, context: PromptContext, *, seed: int, earlier: tuple
         line=turn.line,
         world=world.name if world is not None else "",
         scene=world.scene if world is not None else "",
-        world_lore=world.lore[: limits.CUE_LORE_CHARS] if world is not None else "",
+        world_lore=world.lore[:CUE_LORE_CHARS] if world is not None else "",
         character=character.name if character is not None else "",
         persona=character.persona if character is not None else "",
         stage=() if character is None else tuple((one.name, one.persona) for one in others),

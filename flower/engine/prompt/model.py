@@ -22,6 +22,9 @@ from flower.engine.store.library import presets
 from flower.engine.token_counter import TokenCounter
 from flower.settings import samplers
 
+THINKING_TOKENS = 1_500  # room of small hidden requests for a model that thinks all the same
+LORE_SHARE = 25  # percent of the context that entries and recalled lore may have
+
 REPLY_SHARE = 3  # a reply takes no more than this part of what the model reads
 
 
@@ -58,7 +61,7 @@ class ChosenModel(Struct, frozen=True, kw_only=True):
 
 def thinking_room(context: int) -> int:
     """Returns tokens that a small hidden request leaves for a model that thinks first, whatever it is asked."""
-    return min(limits.THINKING_TOKENS, context // 4)
+    return min(THINKING_TOKENS, context // 4)
 
 
 # --- the settings of a story ------------------------------------------------------------------------
@@ -90,7 +93,7 @@ class StorySettings(Struct, frozen=True):
     def lore_tokens(self) -> int:
         """The tokens that entries of lorebooks and recalled lore may have together."""
         tokens = self.values.get(samplers.LORE_TOKENS)
-        return tokens if isinstance(tokens, int) else budget(limits.LORE_SHARE, self.context_tokens)
+        return tokens if isinstance(tokens, int) else budget(LORE_SHARE, self.context_tokens)
 
     def params(self, variant: int = 0) -> dict[str, object]:
         """Returns what is the model's of them, for the reply that is the ``variant``-th other one to its line.

@@ -14,7 +14,6 @@ from collections.abc import Callable, Container, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from flower import limits
 from flower.engine.prompt.assemble import (
     LINE_SHARE,
     Assembled,
@@ -42,6 +41,8 @@ from flower.engine.store.search import Summary
 from flower.engine.store.stories import Message
 from flower.engine.token_counter import TokenCounter
 from flower.errors import ProviderError
+
+CUE_EARLIER = 80  # replies in other stories whose phrases are not used again
 
 RECALLED_SHARE = LINE_SHARE / 2 * 0.95  # of the budget: half of a line's share, less what frames it
 SHRINK_SHARE = 0.7  # of the context that was refused, when the refusal has no numbers
@@ -140,7 +141,7 @@ async def _cue(services: Services, turn: TurnInput, model: ChosenModel, context:
     if not any(isinstance(one, Composing) for one in providers):
         return Cue(seed=seed)
     earlier = await services.database.read(
-        exchanges.replies_elsewhere, turn.session_id, turn.model_id, limits.CUE_EARLIER
+        exchanges.replies_elsewhere, turn.session_id, turn.model_id, CUE_EARLIER
     )
     return cue_of(turn, context, seed=seed, earlier=earlier)
 

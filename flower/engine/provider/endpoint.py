@@ -22,6 +22,8 @@ from flower.engine.provider.base import Completion
 from flower.errors import ConfigError, ProviderError
 from flower.home import expanded
 
+KEY_COMMAND_TIMEOUT_S = 20.0  # a password manager may ask for a fingerprint
+
 
 class Patch(Struct, frozen=True):
     """A correction for models whose id matches ``models`` (a regular expression, searched).
@@ -324,7 +326,7 @@ def key_from_environment(name: str, environ: Mapping[str, str]) -> str:
 
 async def _from_command(endpoint: Endpoint) -> str:
     problem = f"the api_key_cmd of {endpoint.name} failed; run it in a shell to see why."
-    with trio.move_on_after(limits.KEY_COMMAND_TIMEOUT_S):
+    with trio.move_on_after(KEY_COMMAND_TIMEOUT_S):
         try:
             # The command is the user's own line of config.yaml, pipes and quotes included.
             done = await trio.run_process(

@@ -17,6 +17,8 @@ import trio
 from flower import limits
 from flower.errors import ProviderError
 
+GATE_FORGET_S = 600.0  # without a request, before what a full server said is forgotten
+
 
 class Ticket:
     """A request's place: ``admitted``, or in the line. ``moved`` is set when that has changed."""
@@ -122,7 +124,7 @@ class Gate:
         if self.limit is None or self._fixed:
             return
         peace_s = trio.current_time() - self._changed_at
-        if not self._waiting and not self.active and peace_s > limits.GATE_FORGET_S:
+        if not self._waiting and not self.active and peace_s > GATE_FORGET_S:
             self.limit = None
         elif self._waiting and self.active >= self.limit and peace_s > limits.GATE_GROW_S:
             self.limit += 1

@@ -36,6 +36,9 @@ from flower.settings.config import Config, SupportedModel
 
 log = logging.getLogger(__name__)
 
+PROBE_TIMEOUT_S = 0.3  # looking for local servers must not be felt
+CATALOGUE_MAX_AGE_S = 24 * 3600.0  # prices change slowly; a start must not wait for lists
+
 OFFLINE = "offline/narrator"
 SHIPPED_MODELS = Path(__file__).resolve().parents[2] / "models"
 
@@ -143,7 +146,7 @@ class ModelRegistry:
             nursery.start_soon(self._warm)
             while True:
                 await self._refresh(self._stale())
-                await trio.sleep(limits.CATALOGUE_MAX_AGE_S)
+                await trio.sleep(CATALOGUE_MAX_AGE_S)
 
     async def _warm(self) -> None:
         """Imports what the configured providers need, so that the first prompt does not wait for it."""
@@ -239,7 +242,7 @@ class ModelRegistry:
 
     def _stale(self) -> tuple[Endpoint, ...]:
         """Returns the endpoints to ask: local servers always, remote ones when their list is old."""
-        oldest = self._clock() - limits.CATALOGUE_MAX_AGE_S
+        oldest = self._clock() - CATALOGUE_MAX_AGE_S
         return tuple(
             endpoint
             for endpoint in self._configured
@@ -353,7 +356,7 @@ async def listens(base_url: str) -> bool:
     """Returns whether something accepts connections at the address within ``PROBE_TIMEOUT_S``."""
     parts = urlsplit(base_url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    with trio.move_on_after(limits.PROBE_TIMEOUT_S):
+    with trio.move_on_after(PROBE_TIMEOUT_S):
         try:
             stream = await trio.open_tcp_stream(parts.hostname or "127.0.0.1", port)
         except OSError:

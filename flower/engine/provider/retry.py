@@ -37,6 +37,16 @@ from flower.engine.provider.capabilities import Adaptable, Bodied, Gated, Patien
 from flower.engine.provider.gate import Gate, Ticket
 from flower.errors import ProviderError
 
+FIRST_PIECE_TIMEOUT_S = 600.0  # a reasoning model may be queued for minutes
+IDLE_TIMEOUT_S = 90.0
+OWN_FIRST_TIMEOUT_S = 3600.0  # a large model on a small board reads a long prompt for half an hour
+OWN_IDLE_TIMEOUT_S = 900.0  # it may swap, or somebody else's prompt is read in between
+RETRY_AFTER_MAX_S = 60.0
+FIRST_SIGN_TIMEOUT_S = 120.0  # a cloud endpoint sends a comment or a word before that, or is dead
+RETRY_BASE_S = 0.5  # full jitter below RETRY_BASE_S * 2**tries
+RETRY_CAP_S = 8.0
+LOADING_POLL_S = 1.0  # a server that says it is loading is asked again after this
+
 _RETRIED = frozenset({"rate_limit", "overloaded", "network", "server", "loading", "interrupted"})
 _FULL = frozenset({"rate_limit", "overloaded"})
 _NOT_ELSEWHERE = frozenset({"blocked", "bad_request", "context_exceeded"})
@@ -50,8 +60,8 @@ class Deadlines(Struct, frozen=True):
     idle_s: float
 
 
-CLOUD = Deadlines(limits.FIRST_SIGN_TIMEOUT_S, limits.FIRST_PIECE_TIMEOUT_S, limits.IDLE_TIMEOUT_S)
-LOCAL = Deadlines(limits.OWN_FIRST_TIMEOUT_S, limits.OWN_FIRST_TIMEOUT_S, limits.OWN_IDLE_TIMEOUT_S)
+CLOUD = Deadlines(FIRST_SIGN_TIMEOUT_S, FIRST_PIECE_TIMEOUT_S, IDLE_TIMEOUT_S)
+LOCAL = Deadlines(OWN_FIRST_TIMEOUT_S, OWN_FIRST_TIMEOUT_S, OWN_IDLE_TIMEOUT_S)
 
 
 def deadlines_of(provider: Provider) -> Deadlines:
@@ -313,7 +323,7 @@ class Stream:
         if error.kind not in _FULL or self._fallbacks or self._gate is None or self._ticket is None:
             return None
         after_s = error.retry_after_s or 0.0
-        if after_s > limits.RETRY_AFTER_MAX_S or not self._gate.refused(self._ticket, after_s):
+        if after_s > RETRY_AFTER_MAX_S or not self._gate.refused(self._ticket, after_s):
             return None
         self._place = self._gate.place(self._ticket)
         return Loading(f"waiting for the model, place {self._place} in line")
@@ -325,9 +335,9 @@ class Stream:
             return self._poll()
         self._failures += 1
         after_s = error.retry_after_s or 0.0
-        if self._failures >= self._tries or after_s > limits.RETRY_AFTER_MAX_S:
+        if self._failures >= self._tries or after_s > RETRY_AFTER_MAX_S:
             return None
-        ceiling = min(limits.RETRY_CAP_S, limits.RETRY_BASE_S * 2**self._failures)
+        ceiling = min(RETRY_CAP_S, RETRY_BASE_S * 2**self._failures)
         self._wait_s = after_s + self._rng.uniform(0.0, ceiling)
         self._restart()
         return Loading(f"trying {self.provider.name} again in {max(1, round(self._wait_s))} s")
@@ -335,7 +345,7 @@ class Stream:
     def _poll(self) -> Piece | None:
         """A server that is loading its model is asked again until the deadline for the first piece ends."""
         self._life_at = trio.current_time()
-        self._wait_s = limits.LOADING_POLL_S
+        self._wait_s = LOADING_POLL_S
         if self._life_at + self._wait_s >= self._content_at + self._deadlines.first_s:
             return None
         return Loading("loading the model")

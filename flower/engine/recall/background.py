@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+EMBED_RETRY_S = 600.0  # a model that failed is tried again after so long
+INDEX_SAVE_IDLE_S = 20.0  # a graph file is 1.7 KiB per row: written when idle, never per turn
+WARM_PASSAGES = 5_000  # scopes with more are read as soon as a story is opened: fewer take 0.1 s
+
 Notify = Callable[[str, Progress | None], None]
 
 
@@ -116,8 +120,8 @@ class Background:
 
     def _pause(self) -> float:
         if self._failure or self._refused:
-            return limits.EMBED_RETRY_S
-        return limits.INDEX_SAVE_IDLE_S if self.current.indexes.wants_save else math.inf
+            return EMBED_RETRY_S
+        return INDEX_SAVE_IDLE_S if self.current.indexes.wants_save else math.inf
 
     @property
     def trouble(self) -> str:
@@ -152,13 +156,13 @@ class Background:
         while self._to_warm:
             scope = next(iter(self._to_warm))
             del self._to_warm[scope]
-            if await self._database.read(passages.has_more_than, scope, limits.WARM_PASSAGES):
+            if await self._database.read(passages.has_more_than, scope, WARM_PASSAGES):
                 await load_numpy(self._index_dir)
                 await self.current.open(scope)
 
     async def ask(self, query: Query) -> tuple[Question, ...]:
         """Returns what the query asks, made ready; by its words only while the model fails."""
-        if self._failure and trio.current_time() < self._failed_at + limits.EMBED_RETRY_S:
+        if self._failure and trio.current_time() < self._failed_at + EMBED_RETRY_S:
             await trio.lowlevel.checkpoint()
             return self.current.encoder.by_words(query)
         try:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from flower import limits
 from flower.engine.recall.base import Query
 from flower.engine.recall.keyword_indexes import KeywordIndexes
 from flower.engine.recall.query import Question
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
     from flower.engine.store.vector_rows import Vectors
 
     Flags = NDArray[np.bool_]
+
+RECALL_CANDIDATES = 60  # taken from each list before fusion
 
 
 class Worded(Struct, frozen=True):
@@ -105,7 +106,7 @@ class Finder:
         near: list[int] = []
         if question.vector is not None:
             # Of a story's memories those of other branches and of the window are taken out below.
-            count = limits.RECALL_CANDIDATES * (4 if memory else 1)
+            count = RECALL_CANDIDATES * (4 if memory else 1)
             near = (await self._indexes.search(scope, question.vector, count)).ids.tolist()
         index = await self._keywords.index(scope)
         # Not in a thread: nobody changes the index meanwhile. 100,000 passages take 5 ms.
@@ -127,9 +128,9 @@ def by_words(
     languages = index.languages
     scores, held = index.scores(_terms(question, languages or [ENGLISH]))
     scores = np.where(opened, scores, 0.0)
-    best = _top(scores, limits.RECALL_CANDIDATES)
+    best = _top(scores, RECALL_CANDIDATES)
     nearest = [place for i in near if (place := index.place(i)) is not None and opened[place]]
-    places = dict.fromkeys([*best, *nearest[: limits.RECALL_CANDIDATES]])
+    places = dict.fromkeys([*best, *nearest[:RECALL_CANDIDATES]])
     before, after = beside(index, opened, list(places)) if memory else ({}, {})
     ids = index.ids
     for place in [*before.values(), *after.values()]:

@@ -14,6 +14,9 @@ from flower import limits
 from flower.engine.store.passages import Chunk
 from flower.text import sentences_of
 
+CHUNK_TOKENS = 160  # a paragraph or two: one thought per vector
+CHUNK_OVERLAP_TOKENS = 24  # repeated only where a sentence itself had to be split
+
 _HEADING = re.compile(r" {0,3}(#{1,6})[ \t]++(.*)")
 _UNDERLINE = re.compile(r"^ {0,3}(=+|-{3,})[ \t]*$")
 _FENCE = re.compile(r"^ {0,3}(```|~~~)")
@@ -29,7 +32,7 @@ def word_pieces(text: str) -> int:
     return sum(1 + (len(word) - 1) // _LETTERS_PER_PIECE for word in _WORD.findall(text))
 
 
-def chunk(text: str, title: str = "", *, budget: int = limits.CHUNK_TOKENS) -> tuple[Chunk, ...]:
+def chunk(text: str, title: str = "", *, budget: int = CHUNK_TOKENS) -> tuple[Chunk, ...]:
     """Returns the passages of a text of Markdown or plain paragraphs, in reading order.
 
     ``title`` opens every title path. Each passage has at most about ``budget`` tokens. Text under no heading
@@ -157,7 +160,7 @@ def _windows(sentence: str, budget: int) -> list[str]:
         starts += [match.start() + _LETTERS_PER_PIECE * piece for piece in range(pieces)]
     starts[0:2] = [0]
     starts.append(len(sentence))
-    step = max(1, budget - min(limits.CHUNK_OVERLAP_TOKENS, budget // 2))
+    step = max(1, budget - min(CHUNK_OVERLAP_TOKENS, budget // 2))
     windows = []
     for first in range(0, len(starts) - 1, step):
         last = min(first + budget, len(starts) - 1)

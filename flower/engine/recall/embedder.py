@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 import trio
 from msgspec import Struct
 
-from flower import limits, machine
+from flower import machine
 from flower.engine.recall.base import Encoded
 from flower.engine.recall.native_check import load_numpy
 from flower.errors import EmbedError
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from flower.engine.store.vector_rows import TokenVectors, Vectors
 
 log = logging.getLogger(__name__)
+
+EMBED_BATCH_TOKENS = 256  # per run: one long text or several short ones; more is slower and larger
 
 TIDY_AFTER_S = 5.0  # without work, once the model was loaded, and again after so many batches
 TIDY_BATCHES = 200
@@ -309,7 +311,7 @@ class Pool:
         """Returns the next batch and forgets its texts; the pool must not be empty.
 
         The oldest job's shortest text decides the length; texts of that length of all jobs come along,
-        oldest first, up to ``limits.EMBED_BATCH_TOKENS``. The same text is run once for everybody.
+        oldest first, up to ``EMBED_BATCH_TOKENS``. The same text is run once for everybody.
         """
         # The oldest decides, so that none starves; its shortest texts first, as they are done soonest.
         length = min(self._jobs[0].left)
@@ -319,7 +321,7 @@ class Pool:
             waiting = job.left.pop(length, [])
             for position, index in enumerate(waiting):
                 key = tuple(job.tokens[index])
-                if key not in rows and rows and (len(rows) + 1) * length > limits.EMBED_BATCH_TOKENS:
+                if key not in rows and rows and (len(rows) + 1) * length > EMBED_BATCH_TOKENS:
                     job.left[length] = waiting[position:]  # full: the rest is for the next batch
                     break
                 owners.append((job, index, rows.setdefault(key, len(rows))))

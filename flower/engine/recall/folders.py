@@ -38,6 +38,12 @@ from flower.engine.tasks import guarded
 from flower.errors import CommandError, ConfigError, StoreError
 from flower.home import expanded
 
+FOLDER_RETRY_S = 30.0  # between two looks for a synced folder that is gone, such as an unmounted disk
+FOLDER_STEP_MS = 400  # of the watching thread: wakes twice a second, ends so fast at shutdown
+FOLDER_SETTLE_S = 2.0  # until the system surely tells of changes in a folder
+FOLDER_RESCAN_MS = 60_000  # a look at the times of all files, in case a notification was lost
+FOLDER_POLL_MS = 5_000  # between two looks into a folder on a network mount
+
 PREFIX = "file:"  # of the sources of a synced folder
 
 
@@ -78,7 +84,7 @@ class Folder:
                 reasons = "; ".join(str(error) for error in _leaves(group))
                 self._notify_once(f"✗ The lore folder {self._root} cannot be followed: {reasons}")
             self._seen.clear()
-            await trio.sleep(limits.FOLDER_RETRY_S)
+            await trio.sleep(FOLDER_RETRY_S)
 
     async def compare(self) -> int:
         """Makes the scope equal to the folder; returns how many passages came or went.
@@ -155,10 +161,10 @@ class Folder:
             looks = awatch(
                 self._root,
                 stop_event=stop,
-                step=limits.FOLDER_STEP_MS,
+                step=FOLDER_STEP_MS,
                 force_polling=is_remote(self._root, mounts()) or None,
-                poll_delay_ms=limits.FOLDER_POLL_MS,
-                rust_timeout=limits.FOLDER_RESCAN_MS,
+                poll_delay_ms=FOLDER_POLL_MS,
+                rust_timeout=FOLDER_RESCAN_MS,
                 yield_on_timeout=True,  # what changed before the watch began, or got lost, is seen then
             )
             async with aclosing(looks):
@@ -167,7 +173,7 @@ class Folder:
 
     async def _look_again(self) -> None:
         """Sees what changed after the first look and before the system began to tell of changes."""
-        await trio.sleep(limits.FOLDER_SETTLE_S)
+        await trio.sleep(FOLDER_SETTLE_S)
         await self.compare()
 
     def _notify_once(self, line: str) -> None:

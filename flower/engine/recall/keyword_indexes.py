@@ -21,6 +21,8 @@ from flower.engine.store.passages import Changed
 if TYPE_CHECKING:
     from flower.engine.recall.keyword_index import KeywordIndex
 
+TERMS_PAGE = 500  # passages whose words are counted or read at once
+
 
 class KeywordIndexes:
     """Keyword indexes by scope."""
@@ -61,8 +63,8 @@ class KeywordIndexes:
             if index is None:
                 return
             index.remove(change.removed)
-            for start in range(0, len(change.added), limits.TERMS_PAGE):
-                part = change.added[start : start + limits.TERMS_PAGE]
+            for start in range(0, len(change.added), TERMS_PAGE):
+                part = change.added[start : start + TERMS_PAGE]
                 index.add(await self._database.read(term_rows.terms_of_ids, part))
 
     def forget(self, scope: str) -> None:
@@ -79,12 +81,12 @@ class KeywordIndexes:
 
         while await self._database.read(term_rows.count_missing, scope):
             # Of an older version of Flower: once for each scope, 0.3 ms a passage.
-            await self._database.write(term_rows.store_missing, scope, limit=limits.TERMS_PAGE)
+            await self._database.write(term_rows.store_missing, scope, limit=TERMS_PAGE)
         index = KeywordIndex()
-        after, size = 0, limits.TERMS_PAGE
-        while size == limits.TERMS_PAGE:
+        after, size = 0, TERMS_PAGE
+        while size == TERMS_PAGE:
             rows = await self._database.read(
-                term_rows.page_of_terms, scope, after=after, limit=limits.TERMS_PAGE
+                term_rows.page_of_terms, scope, after=after, limit=TERMS_PAGE
             )
             index.add(rows)
             size = len(rows)

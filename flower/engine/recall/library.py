@@ -30,6 +30,10 @@ from flower.engine.store import passages
 from flower.engine.store.connection import Connection, Store
 from flower.engine.store.passages import Changed, Chunk, Kind, Passage
 
+MEMORIES_TITLED = 8  # of an older version, that get the speakers' names with every new exchange
+MEMORY_REST_S = 30.0  # without a new exchange, until memories get vectors that no prompt needs yet
+INLINE_CHARS = 50_000  # up to here text is cut into passages on the spot, 10 ms
+
 CHUNKER = b"2"  # changes when the same text would be cut another way
 
 
@@ -85,7 +89,7 @@ class PassageLibrary:
         ).digest()
         if await self._database.read(passages.source_digest, scope, source) == digest:
             return 0
-        if len(text) <= limits.INLINE_CHARS:
+        if len(text) <= INLINE_CHARS:
             drafts = chunk(text, title)
         else:
             drafts = await trio.to_thread.run_sync(chunk, text, title)
@@ -128,7 +132,7 @@ class PassageLibrary:
     ) -> None:
         """Stores the memory that ends with a message, in place of an earlier one; long ones are cut.
 
-        Its words are found at once. Its vectors come when nobody has played for ``limits.MEMORY_REST_S``, or with
+        Its words are found at once. Its vectors come when nobody has played for ``MEMORY_REST_S``, or with
         ``embed_soon``: until then the exchange itself is in front of the narrator. Raises ``StoreError``.
         """
         names, _, scene = title.partition("\n")
@@ -150,7 +154,7 @@ class PassageLibrary:
             )
             for piece in pieces
         ]
-        async with self._changing([scope], rest_s=limits.MEMORY_REST_S):
+        async with self._changing([scope], rest_s=MEMORY_REST_S):
             change = await self._database.write(passages.add_memories, memories)
             await self._changed(scope, change)
 
@@ -159,14 +163,14 @@ class PassageLibrary:
 
         They are found by their words at once, and by meaning when their new vectors are made. Raises ``StoreError``.
         """
-        async with self._changing([scope], rest_s=limits.MEMORY_REST_S):
+        async with self._changing([scope], rest_s=MEMORY_REST_S):
             change, last = await self._database.write(
                 partial(
                     passages.title_memories,
                     scope=scope,
                     title=title,
                     after=after,
-                    limit=limits.MEMORIES_TITLED,
+                    limit=MEMORIES_TITLED,
                 )
             )
             await self._changed(scope, change)
@@ -215,7 +219,7 @@ class PassageLibrary:
         passage = await self.get(passage_id)
         if passage is None:
             return 0
-        async with self._changing([passage.scope], rest_s=limits.MEMORY_REST_S):
+        async with self._changing([passage.scope], rest_s=MEMORY_REST_S):
             change = await self._database.write(passages.rewrite, passage_id, text)
             await self._changed(passage.scope, change)
         return change.added[0] if change.added else 0

@@ -23,9 +23,10 @@ from pathlib import Path
 
 import trio
 
-from flower import limits
 from flower.errors import EmbedError
 from flower.installation import own_python
+
+EMBED_PROBE_S = 120.0  # first run of the native modules in a child process, from an SD card
 
 _CPU_KEYS = ("model name", "flags", "CPU part", "CPU implementer", "Features")
 
@@ -79,7 +80,7 @@ def _run(packages: Sequence[str], code: str) -> None:
         child = subprocess.run(  # noqa: S603 - our own interpreter and our own code
             command,
             capture_output=True,
-            timeout=limits.EMBED_PROBE_S,
+            timeout=EMBED_PROBE_S,
             env={**environ, "PYTHONFAULTHANDLER": ""},
             check=False,
         )

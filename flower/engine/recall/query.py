@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
-from flower import limits
 from flower.engine.recall.base import Query
 from flower.engine.store.words import COMMON, ENGLISH, language_of, stem, words_of
 from flower.text import sentences_of
 
 if TYPE_CHECKING:
     from flower.engine.store.vector_rows import TokenVectors, Vectors
+
+RECALL_PARTS = 3  # questions of one line that are looked for each by itself
+RECALL_CONTEXT_CHARS = 400  # the end of scene and last lines that widens a search
+KEYWORD_TERMS = 48  # rare words of a line that are looked up
+CONTEXT_TERMS = 6  # of its context: the newest ones
 
 # Of the words of other sentences in the same line: they say who and where, seldom what is asked.
 BESIDE_WEIGHT = 0.2
@@ -76,14 +80,14 @@ def _prepared(question: str, beside: str, context: str, language: str) -> Questi
     for word in keywords(beside, language):
         weights.setdefault(word, share)
     context_share = context_weight(words) if context else 0.0
-    for word in keywords(context, language, left_out=words)[-limits.CONTEXT_TERMS :]:
+    for word in keywords(context, language, left_out=words)[-CONTEXT_TERMS:]:
         weights.setdefault(word, context_share)
     order = order_of(question) if language == ENGLISH else ""
     return Question(question, words, tuple(weights.items()), language, context_share, order)
 
 
 def split_parts(question: str, language: str) -> list[str]:
-    """Returns the questions in a question, at most ``limits.RECALL_PARTS``; one for each sentence that asks.
+    """Returns the questions in a question, at most ``RECALL_PARTS``; one for each sentence that asks.
 
     In English ``Where is the key, and who has it?`` asks two things, too. What says little by itself stays with what
     is before it.
@@ -92,7 +96,7 @@ def split_parts(question: str, language: str) -> list[str]:
     for sentence in sentences_of(question):
         for piece in _pieces(sentence) if language == ENGLISH else [sentence]:
             enough = len(keywords(piece, language)) >= _PART_WORDS
-            if parts and (len(parts) == limits.RECALL_PARTS or not enough or not _asks(parts[-1])):
+            if parts and (len(parts) == RECALL_PARTS or not enough or not _asks(parts[-1])):
                 parts[-1] = f"{parts[-1]} {piece}"
             else:
                 parts.append(piece)
@@ -162,7 +166,7 @@ def keywords(text: str, language: str, *, left_out: Sequence[str] = ()) -> tuple
     common = COMMON.get(language, frozenset())
     words = dict.fromkeys(words_of(text))
     content = [word for word in words if word not in common and word not in left_out]
-    return tuple(content[: limits.KEYWORD_TERMS])
+    return tuple(content[:KEYWORD_TERMS])
 
 
 def context_weight(words: Sequence[str]) -> float:
@@ -176,9 +180,9 @@ def context_weight(words: Sequence[str]) -> float:
 def context_of(query: Query) -> str:
     """Returns the end of the context, cut at a word, where the newest lines are."""
     context = query.context.strip()
-    if len(context) <= limits.RECALL_CONTEXT_CHARS:
+    if len(context) <= RECALL_CONTEXT_CHARS:
         return context
-    return context[-limits.RECALL_CONTEXT_CHARS :].partition(" ")[2].strip()
+    return context[-RECALL_CONTEXT_CHARS:].partition(" ")[2].strip()
 
 
 def words_found(text: str, words: Sequence[str], language: str) -> tuple[str, ...]:

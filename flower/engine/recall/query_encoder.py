@@ -21,6 +21,8 @@ from flower.engine.recall.ranking import Tuning
 if TYPE_CHECKING:
     from flower.engine.store.vector_rows import TokenVectors, Vectors
 
+QUERY_VECTORS_KEPT = 256  # 1.5 KiB each: lines sent again, and what the next lines follow upon
+
 
 class QueryEncoder:
     """Turns queries into what the search goes by."""
@@ -29,7 +31,7 @@ class QueryEncoder:
         self._embedder = embedder
         self._tuning = tuning
         self._cache = VectorCache()
-        self._expected: deque[str] = deque(maxlen=limits.QUERY_VECTORS_KEPT)
+        self._expected: deque[str] = deque(maxlen=QUERY_VECTORS_KEPT)
 
     def by_words(self, query: Query) -> tuple[Question, ...]:
         """Returns what a query asks, without vectors."""
@@ -124,7 +126,7 @@ def _mixed(vectors: list[Vectors], context_weight: float) -> Vectors:
 class VectorCache:
     """At most ``most`` vectors by their text."""
 
-    def __init__(self, most: int = limits.QUERY_VECTORS_KEPT) -> None:
+    def __init__(self, most: int = QUERY_VECTORS_KEPT) -> None:
         self._most = most
         self._vectors: dict[str, tuple[Vectors, TokenVectors | None]] = {}  # in order of use
 

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from flower import limits
 from flower.engine.recall.base import Score
 from flower.engine.recall.selection import Cut
 from flower.engine.store.passages import Passage
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from flower.engine.store.vector_rows import TokenVectors
+
+LATE_CANDIDATES = 50  # ranked again token by token
 
 RECENCY_HALF_LIFE_S = 3 * 24 * 3600.0
 # Between memories that are alike: in long dialogues age made no difference to what is asked for.
@@ -125,7 +126,7 @@ def _led(scores: Mapping[int, float], other: int | None) -> float:
 
 def best_of(scores: Mapping[int, Score]) -> list[int]:
     """Returns the ids that are ranked again token by token, best first."""
-    return sorted(scores, key=lambda i: -scores[i].total)[: limits.LATE_CANDIDATES]
+    return sorted(scores, key=lambda i: -scores[i].total)[:LATE_CANDIDATES]
 
 
 def rank_again(

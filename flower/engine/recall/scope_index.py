@@ -1,6 +1,6 @@
 """Nearest neighbours of a vector within one scope: exact for small sets, a graph for large ones.
 
-``ScopeIndex`` is the one interface. It holds vectors in an ``Exact`` matrix; above ``limits.EXACT_ROWS`` a hnswlib
+``ScopeIndex`` is the one interface. It holds vectors in an ``Exact`` matrix; above ``EXACT_ROWS`` a hnswlib
 graph takes over and the matrix keeps only what is newer.
 
 All methods block and may be called from any thread: one lock guards an index. Never reads the
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flower import limits
 from flower.engine.recall.hnsw import GraphFiles, Hits, Ids, Marks, new_graph, query
 from flower.errors import FlowerError, StoreError
 
@@ -24,6 +23,10 @@ if TYPE_CHECKING:
     import hnswlib
 
     from flower.engine.store.vector_rows import Vectors
+
+EXACT_ROWS = 20_000  # up to here exact search takes under 3 ms, so no graph is kept
+INDEX_TAIL_ROWS = 2_000  # vectors newer than the graph, searched exactly, before they join it
+INDEX_DEAD_SHARE = 0.3  # deleted rows in a graph before it is built anew
 
 BUILD_SLICE = 250  # rows added under the lock at once, so that a search waits for one slice only
 
@@ -53,8 +56,8 @@ class ScopeIndex:
     def wants_build(self) -> bool:
         """True when a graph should be made, enlarged, or made anew without its deleted rows."""
         if self._graph is None:
-            return len(self._exact) > limits.EXACT_ROWS
-        return self._is_worn or len(self._exact) > limits.INDEX_TAIL_ROWS
+            return len(self._exact) > EXACT_ROWS
+        return self._is_worn or len(self._exact) > INDEX_TAIL_ROWS
 
     @property
     def wants_save(self) -> bool:
@@ -117,7 +120,7 @@ class ScopeIndex:
 
     @property
     def _is_worn(self) -> bool:
-        return self._dead > limits.INDEX_DEAD_SHARE * (self._dead + len(self._marks))
+        return self._dead > INDEX_DEAD_SHARE * (self._dead + len(self._marks))
 
     def _build_anew(self, checkpoint: Callable[[], None]) -> None:
         with self._lock:

@@ -27,6 +27,10 @@ from flower.engine.token_counter import TokenCounter
 if TYPE_CHECKING:
     from flower.engine.store.vector_rows import Vectors
 
+RECALL_LORE_RESULTS = 6
+RECALL_MEMORY_RESULTS = 12  # the budget and what a memory is worth cut before
+RECALL_NEARLY = 3  # passages that /why tells of though they were not recalled
+
 NO_ROOM = "no room"
 UNLIKELY = "too unlikely"
 
@@ -73,9 +77,9 @@ class Searcher:
         left = [(item, NO_ROOM) for item in hits if item.passage.id not in recalled_ids]
         unlikely = [row for row in rows if not row.worth and row.hit.passage.id not in recalled_ids]
         unlikely.sort(key=lambda row: -row.chance)
-        nearly = unlikely[: limits.RECALL_NEARLY]
+        nearly = unlikely[:RECALL_NEARLY]
         left += [(_described(row.hit, questions), UNLIKELY) for row in nearly]
-        return Considered(recalled, tuple(left[: limits.RECALL_NEARLY]))
+        return Considered(recalled, tuple(left[:RECALL_NEARLY]))
 
     async def _kinds(self, query: Query, part: Question) -> list[_Kind]:
         """Returns what lore and memories have for one question of a turn."""
@@ -166,7 +170,7 @@ class Searcher:
 
 def _most(*, memory: bool) -> int:
     """Returns how many passages of a kind are recalled at most."""
-    return limits.RECALL_MEMORY_RESULTS if memory else limits.RECALL_LORE_RESULTS
+    return RECALL_MEMORY_RESULTS if memory else RECALL_LORE_RESULTS
 
 
 def _once(rows: Sequence[Ranked]) -> list[Ranked]:

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from flower import limits
 from flower.engine.recall.base import Hit, Ranked
 from flower.engine.recall.query import Order
 
 if TYPE_CHECKING:
     from flower.engine.store.vector_rows import Vectors
+
+RECALL_BESIDE = 2  # best memories that bring the exchanges beside them along, while there is room
 
 SAME = 0.95  # cosine from which two passages say the same thing
 
@@ -57,7 +58,7 @@ def with_neighbours(
 
     ``beside``: what is before and after each memory that is sure enough, by its id.
     """
-    best = [item for item in recalled if item.passage.id in beside][: limits.RECALL_BESIDE]
+    best = [item for item in recalled if item.passage.id in beside][:RECALL_BESIDE]
     fresh: list[Hit] = []
     for one in (one for item in best for one in beside[item.passage.id]):
         present = [*recalled, *fresh]

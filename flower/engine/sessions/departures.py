@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection
 
 import trio
 
-from flower import limits
 from flower.engine.sessions.session import Client
 from flower.engine.sessions.turns import Turns
 from flower.engine.store import users
@@ -22,6 +21,8 @@ from flower.errors import ElsewhereError, StoreError
 from flower.machine import give_back
 
 log = logging.getLogger(__name__)
+
+USERS_LOOK_S = 5.0  # between two looks whether the tokens of those who are in still hold
 
 TRIM_CLIENTS = 20  # so many have left before free memory is given back: fewer leave next to nothing
 TRIM_AFTER_S = 20.0  # after that: a crowd leaves within seconds, and some come back
@@ -60,7 +61,7 @@ class UserWatch:
     async def _watch(self) -> None:
         try:
             while marks := {one.visitor.mark for one in self._clients if one.visitor.id}:
-                await trio.sleep(limits.USERS_LOOK_S)
+                await trio.sleep(USERS_LOOK_S)
                 await self._look(marks)
         finally:
             self._watching = False

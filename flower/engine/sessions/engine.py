@@ -54,6 +54,8 @@ from flower.text import sanitize
 
 log = logging.getLogger(__name__)
 
+PROBLEMS_TOLD = 100  # of all files, to a client
+
 QUICK_REPLIES_READ = 100  # of imported ones; most sets have commands of other programs among them
 
 
@@ -235,7 +237,7 @@ class Engine:
         settings = self.program.problems if self.program is not None else ()
         every = (*settings, *self.services.assets.problems, *self.registry.problems.values())
         every += self.registry.file_problems
-        return every[: limits.PROBLEMS_TOLD]
+        return every[:PROBLEMS_TOLD]
 
     def disconnect(self, client: Client) -> None:
         """Forgets a client; its turn goes on."""

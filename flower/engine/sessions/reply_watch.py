@@ -12,7 +12,17 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
-from flower import limits
+# Of one text repeated without a break: a litany is shorter, and half a minute is bearable.
+LOOP_CHARS = 2_400
+LOOP_TIMES = 4
+LOOP_SENTENCES = 16  # times that one sentence comes, making up a third of what is said
+LOOP_SENTENCE_LETTERS = 16
+LOOP_SENTENCES_READ = 24  # the last ones of a reply, of which
+LOOP_SENTENCES_FEW = 8  # different ones are no story any more
+LOOP_BLANK_CHARS = 160  # at the end of a reply
+LOOP_PHRASE_LETTERS = 8  # of such a sentence; "No." may come often
+LOOP_PHRASE_CHARS = 600  # of some words repeated and nothing else
+LOOP_TAIL_CHARS = 8_000  # of a reply in which a loop is looked for
 
 LOOP_REPLIES = 3  # replies with the same sentence, of so many:
 LOOP_REPLIES_READ = 5
@@ -60,16 +70,16 @@ class LoopGuard:
         self._length = 0
         self._looked = 0
         self._sentences: dict[str, list[int]] = {}  # where each began, by its letters
-        self._recent: deque[tuple[str, int]] = deque(maxlen=limits.LOOP_SENTENCES_READ)
+        self._recent: deque[tuple[str, int]] = deque(maxlen=LOOP_SENTENCES_READ)
         self._open = ""  # the sentence under way
 
     def feed(self, text: str) -> int | None:
         """Returns how many characters of the reply are worth keeping; None while it goes on well."""
         self._length += len(text)
-        if len(text) > limits.LOOP_TAIL_CHARS:  # it came as a whole: there is nothing to stop
+        if len(text) > LOOP_TAIL_CHARS:  # it came as a whole: there is nothing to stop
             self._looked, self._open, self._tail = self._length, "", ""
             return None
-        self._tail = (self._tail + text)[-limits.LOOP_TAIL_CHARS :]
+        self._tail = (self._tail + text)[-LOOP_TAIL_CHARS:]
         self._open += text
         if self._length - self._looked < _LOOK_EVERY:
             return None
@@ -85,13 +95,13 @@ class LoopGuard:
     def _nothing_more(self) -> int | None:
         """The end of the reply is blank: some small models go on with empty lines to the greatest length."""
         blank = len(self._tail) - len(self._tail.rstrip())
-        return self._length - blank if blank >= limits.LOOP_BLANK_CHARS else None
+        return self._length - blank if blank >= LOOP_BLANK_CHARS else None
 
     def _again_and_again(self) -> int | None:
         """The end of the reply is one piece of text, repeated."""
         tail = self._tail
         probe = tail[-_PROBE:]
-        if tail.count(probe[: _PROBE // 2]) < limits.LOOP_TIMES:
+        if tail.count(probe[: _PROBE // 2]) < LOOP_TIMES:
             return None
         at = len(tail) - len(probe)
         for _ in range(_PERIODS):
@@ -111,26 +121,24 @@ class LoopGuard:
         done = 0
         for end in _ENDS.finditer(self._open):
             sentence = _NO_LETTERS.sub("", self._open[done : end.start()]).lower()
-            if len(sentence) >= limits.LOOP_PHRASE_LETTERS:
+            if len(sentence) >= LOOP_PHRASE_LETTERS:
                 self._recent.append((sentence, begin + done))
                 if (worth := self._few()) is not None:
                     return worth
-            if len(sentence) >= limits.LOOP_SENTENCE_LETTERS:
+            if len(sentence) >= LOOP_SENTENCE_LETTERS:
                 places = self._sentences.setdefault(sentence, [])
                 places.append(begin + done)
-                if len(places) >= limits.LOOP_SENTENCES and self._mostly(
-                    sentence, places, begin + end.end()
-                ):
+                if len(places) >= LOOP_SENTENCES and self._mostly(sentence, places, begin + end.end()):
                     return places[1]
             done = end.end()
-        self._open = self._open[done:][-limits.LOOP_TAIL_CHARS :]
+        self._open = self._open[done:][-LOOP_TAIL_CHARS:]
         return None
 
     def _few(self) -> int | None:
         """Where the last sentences begin to be the same few."""
-        if len(self._recent) < limits.LOOP_SENTENCES_READ:
+        if len(self._recent) < LOOP_SENTENCES_READ:
             return None
-        if len({sentence for sentence, _ in self._recent}) > limits.LOOP_SENTENCES_FEW:
+        if len({sentence for sentence, _ in self._recent}) > LOOP_SENTENCES_FEW:
             return None
         earlier: set[str] = set()
         for sentence, place in self._recent:
@@ -140,7 +148,7 @@ class LoopGuard:
         return None
 
     def _mostly(self, sentence: str, places: list[int], end: int) -> bool:
-        recent = list(islice(reversed(places), limits.LOOP_SENTENCES))
+        recent = list(islice(reversed(places), LOOP_SENTENCES))
         return len(sentence) * len(recent) * 3 >= end - recent[-1]
 
 
@@ -148,8 +156,8 @@ def _enough(unit: str) -> int:
     """Returns after how many characters a repeated text is a loop; a cry or a line of dashes may be long."""
     words = len(set(_WORDS.findall(f"{unit}{unit}".lower())[1:-1]))  # it may begin and end in a word
     if words < _PHRASE_WORDS:
-        return max(limits.LOOP_CHARS, limits.LOOP_TIMES * len(unit))
-    return max(limits.LOOP_PHRASE_CHARS, limits.LOOP_TIMES * len(unit))
+        return max(LOOP_CHARS, LOOP_TIMES * len(unit))
+    return max(LOOP_PHRASE_CHARS, LOOP_TIMES * len(unit))
 
 
 def shared_sentence(replies: Sequence[str]) -> str:
@@ -159,8 +167,8 @@ def shared_sentence(replies: Sequence[str]) -> str:
     for reply in replies[-LOOP_REPLIES_READ:]:
         sentences = {
             letters: one.strip()
-            for one in _ENDS.split(reply[-limits.LOOP_TAIL_CHARS :])
-            if len(letters := _NO_LETTERS.sub("", one).lower()) >= limits.LOOP_SENTENCE_LETTERS
+            for one in _ENDS.split(reply[-LOOP_TAIL_CHARS:])
+            if len(letters := _NO_LETTERS.sub("", one).lower()) >= LOOP_SENTENCE_LETTERS
         }
         counts.update(sentences.keys())
         spelled |= sentences

@@ -43,6 +43,11 @@ from flower.text import sanitize
 
 log = logging.getLogger(__name__)
 
+SUMMARY_FAILURES_KEPT = 200  # stories whose failures are remembered
+SUMMARY_FAILURES = 2  # in a row, after which a story's summaries wait ...
+SUMMARY_WAIT_TURNS = 8  # ... so many turns, then twice as many, up to ...
+SUMMARY_WAIT_TURNS_MAX = 128
+
 SUMMARY_TOKENS = 400  # of the record of what left the history
 REMAKE_MESSAGES = 4_000  # the last of a story, from which its whole record is made anew
 SUMMARY_DEADLINE_S = 300.0  # a small board reads a long text slowly; nobody waits for it
@@ -131,14 +136,14 @@ class Summariser:
         """Counts a failure; from the second on the story waits longer each time, and says so once."""
         times = self._failures.pop(session.id, Failures()).times + 1
         wait = 0
-        if times >= limits.SUMMARY_FAILURES:
-            doubled = limits.SUMMARY_WAIT_TURNS * 2 ** min(times - limits.SUMMARY_FAILURES, 8)
-            wait = min(doubled, limits.SUMMARY_WAIT_TURNS_MAX)
+        if times >= SUMMARY_FAILURES:
+            doubled = SUMMARY_WAIT_TURNS * 2 ** min(times - SUMMARY_FAILURES, 8)
+            wait = min(doubled, SUMMARY_WAIT_TURNS_MAX)
             session.notify_once(
                 "✗ The model could not summarise the older part of this story; it is tried again less often. "
                 f"The reason: {error}"
             )
-        while len(self._failures) >= limits.SUMMARY_FAILURES_KEPT:
+        while len(self._failures) >= SUMMARY_FAILURES_KEPT:
             self._failures.pop(next(iter(self._failures)))
         self._failures[session.id] = Failures(times, wait)
 

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from flower import limits
-
 if TYPE_CHECKING:
     from flower.engine.store.connection import Connection
+
+AUDIT_ROWS = 10_000  # kept of logins, invites and refusals
+AUDIT_ROWS_USER = 200  # of them about what one user did, so that nobody pushes out the rest
+AUDIT_CHARS = 120
 
 
 class AuditEntry(Struct, frozen=True):
@@ -26,18 +28,18 @@ class AuditEntry(Struct, frozen=True):
 
 
 def note(db: Connection, user_id: int, event: str, about: str, now: float) -> None:
-    """Adds an entry; of more than ``limits.AUDIT_ROWS``, or ``AUDIT_ROWS_USER`` of one user, the oldest goes."""
+    """Adds an entry; of more than ``AUDIT_ROWS``, or ``AUDIT_ROWS_USER`` of one user, the oldest goes."""
     number = db.execute(
         "INSERT INTO audit (at, user_id, event, about) VALUES (?, ?, ?, ?)",
-        (now, user_id, event, about[: limits.AUDIT_CHARS]),
+        (now, user_id, event, about[:AUDIT_CHARS]),
     ).lastrowid
     assert number is not None
-    db.execute("DELETE FROM audit WHERE id <= ?", (number - limits.AUDIT_ROWS,))
+    db.execute("DELETE FROM audit WHERE id <= ?", (number - AUDIT_ROWS,))
     if user_id:
         db.execute(
             "DELETE FROM audit WHERE user_id = :user AND id <= coalesce((SELECT id FROM audit"
             " WHERE user_id = :user ORDER BY id DESC LIMIT 1 OFFSET :most), 0)",
-            {"user": user_id, "most": limits.AUDIT_ROWS_USER},
+            {"user": user_id, "most": AUDIT_ROWS_USER},
         )
 
 

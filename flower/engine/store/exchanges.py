@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from flower import limits
 from flower.engine.game.state import dump_variables
 from flower.engine.lorebook.situation import Timed
 from flower.engine.store import branches, paths, prompts, stages, states, stories, tree
@@ -28,6 +27,8 @@ from flower.errors import CommandError
 
 if TYPE_CHECKING:
     from flower.engine.store.connection import Connection
+
+CUE_LOOK_BACK = 4000  # messages of all stories among which those are looked for
 
 # ruff: noqa: S608 - only constants are put into statements, values never
 
@@ -348,6 +349,6 @@ def replies_elsewhere(db: Connection, session_id: str, model: str, most: int) ->
     rows = db.execute(
         "SELECT content FROM messages WHERE id > (SELECT max(id) FROM messages) - ? AND role = 'assistant'"
         " AND session_id != ? AND model = ? AND status = 'complete' ORDER BY id DESC LIMIT ?",
-        (limits.CUE_LOOK_BACK, session_id, model, most),
+        (CUE_LOOK_BACK, session_id, model, most),
     )
     return tuple(content for (content,) in rows)

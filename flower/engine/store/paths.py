@@ -17,10 +17,10 @@ from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from flower import limits
-
 if TYPE_CHECKING:
     from flower.engine.store.connection import Connection
+
+PATH_IDS_KEPT = 200_000  # messages of stories whose way is kept in memory, about 16 bytes each
 
 ID = "CAST(? AS INTEGER)"  # a message's id as a parameter that may be None
 
@@ -191,7 +191,7 @@ class Way:
 
 
 class Paths:
-    """The ways of the stories that were played last, ``limits.PATH_IDS_KEPT`` messages in all."""
+    """The ways of the stories that were played last, ``PATH_IDS_KEPT`` messages in all."""
 
     def __init__(self) -> None:
         self._saved: dict[str, _SavedWay] = {}  # the story asked for last is the last
@@ -203,7 +203,7 @@ class Paths:
             saved = _grown(db, saved, leaf)
         self._saved[session_id] = saved
         total = sum(len(one.ids) for one in self._saved.values())
-        while total > limits.PATH_IDS_KEPT and len(self._saved) > 1:
+        while total > PATH_IDS_KEPT and len(self._saved) > 1:
             total -= len(self._saved.pop(next(iter(self._saved))).ids)
         return saved
 

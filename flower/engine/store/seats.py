@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from flower import limits
 from flower.engine.store import allowances, selections
 from flower.engine.store.extra import MessageExtra, load_extra
 from flower.engine.store.users import NewToken, User, add_guest, by_token, hash_of, parts
@@ -18,6 +17,10 @@ from flower.errors import CommandError
 
 if TYPE_CHECKING:
     from flower.engine.store.connection import Connection
+
+SEATS = 16  # of one table
+TABLE_CODES = 8  # of one table that hold at once
+GUEST_DISK_MIB = 50  # of what a guest may export
 
 PLAYER, READER = "player", "reader"
 ROLES = (PLAYER, READER)
@@ -68,8 +71,8 @@ def owner_of(db: Connection, session_id: str) -> tuple[int, str] | None:
 def give(db: Connection, session_id: str, user: int, role: str, now: float) -> None:
     """Gives somebody a seat, or the one they have another role. Raises ``CommandError`` when the table is full."""
     seats = at(db, session_id)
-    if len(seats) >= limits.SEATS and all(seat.user != user for seat in seats):
-        raise CommandError(f"{limits.SEATS} sit at this table, the most there can be.")
+    if len(seats) >= SEATS and all(seat.user != user for seat in seats):
+        raise CommandError(f"{SEATS} sit at this table, the most there can be.")
     db.execute(
         "INSERT INTO seats (session_id, user_id, role, created) VALUES (?, ?, ?, ?)"
         " ON CONFLICT (session_id, user_id) DO UPDATE SET role = excluded.role",
@@ -120,9 +123,9 @@ def add_code(
     (count,) = db.execute(
         "SELECT count(*) FROM table_codes WHERE session_id = ?", (session_id,)
     ).fetchone()
-    if count >= limits.TABLE_CODES:
+    if count >= TABLE_CODES:
         raise CommandError(
-            f"{limits.TABLE_CODES} codes of this table hold, the most; /table code off ends them all."
+            f"{TABLE_CODES} codes of this table hold, the most; /table code off ends them all."
         )
     db.execute(
         "INSERT INTO table_codes (mark, hash, session_id, role, ends) VALUES (?, ?, ?, ?, ?)",
@@ -149,9 +152,7 @@ def seat_guest(db: Connection, text: str, now: float) -> User | None:
     (ends,) = db.execute("SELECT ends FROM table_codes WHERE mark = ?", (halves[0],)).fetchone()
     token = NewToken(text.strip(), halves[0], hash_of(halves[1]))
     guest = add_guest(db, token, now, ends)
-    allowances.limit(
-        db, guest.id, allowances.UserLimits(stories=0, library=0, disk=limits.GUEST_DISK_MIB)
-    )
+    allowances.limit(db, guest.id, allowances.UserLimits(stories=0, library=0, disk=GUEST_DISK_MIB))
     give(db, session_id, guest.id, role, now)
     chosen = selections.Selection(selections.client_key(guest.id, ""), session_id=session_id)
     selections.change(db, chosen, ("session_id",), now)

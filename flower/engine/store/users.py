@@ -25,6 +25,10 @@ from flower.errors import CommandError
 if TYPE_CHECKING:
     from flower.engine.store.connection import Connection
 
+USERS = 10_000  # of one home
+USER_NAME_CHARS = 32
+USER_TOKENS = 20  # of one user: a laptop, a phone
+
 GUEST = "guest"  # in a row's extra data: came in with a code and has nothing but a seat
 HOME = 0  # the number of the home's owner
 HOME_NAME = "home"  # what they are called at tables; nobody else can be
@@ -66,9 +70,9 @@ def checked_name(name: str) -> str:
     name = name.strip().lower()
     if name == HOME_NAME:
         raise CommandError(f"{HOME_NAME!r} is what the home's owner is called; choose another name.")
-    if not name or len(name) > limits.USER_NAME_CHARS or not _NAME_SIGNS.issuperset(name):
+    if not name or len(name) > USER_NAME_CHARS or not _NAME_SIGNS.issuperset(name):
         raise CommandError(
-            f"A name has up to {limits.USER_NAME_CHARS} small letters, digits, - and _, for example ines."
+            f"A name has up to {USER_NAME_CHARS} small letters, digits, - and _, for example ines."
         )
     return name
 
@@ -81,8 +85,8 @@ def add(db: Connection, name: str, now: float) -> int:
     name = checked_name(name)
     if find(db, name) is not None:
         raise CommandError(f"There is a user {name!r} already.")
-    if db.execute("SELECT count(*) FROM users").fetchone()[0] >= limits.USERS:
-        raise CommandError(f"There are {limits.USERS} users, the most one home has.")
+    if db.execute("SELECT count(*) FROM users").fetchone()[0] >= USERS:
+        raise CommandError(f"There are {USERS} users, the most one home has.")
     number = db.execute("INSERT INTO users (name, created) VALUES (?, ?)", (name, now)).lastrowid
     assert number is not None
     return number
@@ -142,7 +146,7 @@ def named(db: Connection, name: str) -> User:
     """Returns the user of that name. Raises ``CommandError`` when nobody is called that."""
     user = find(db, name.strip().lower())
     if user is None:
-        raise CommandError(f"There is no user {name.strip()[: limits.USER_NAME_CHARS]!r}.")
+        raise CommandError(f"There is no user {name.strip()[:USER_NAME_CHARS]!r}.")
     return user
 
 
@@ -151,7 +155,7 @@ def listed(db: Connection) -> list[User]:
     rows = db.execute(
         "SELECT id, name, created, (SELECT count(*) FROM sessions s WHERE s.owner = users.id)"
         " FROM users ORDER BY name LIMIT ?",
-        (limits.USERS,),
+        (USERS,),
     )
     return [User(*row) for row in rows]
 
@@ -189,8 +193,8 @@ def add_token(
         raise CommandError(f"A label has 1 to {LABEL_CHARS} characters, for example laptop.")
     if any(token.label == label for token in present):
         raise CommandError(f"There is a token {label!r} already; revoke it or choose another label.")
-    if len(present) >= limits.USER_TOKENS:
-        raise CommandError(f"There are {limits.USER_TOKENS} tokens of this user, the most; revoke one.")
+    if len(present) >= USER_TOKENS:
+        raise CommandError(f"There are {USER_TOKENS} tokens of this user, the most; revoke one.")
     db.execute(
         "INSERT INTO user_tokens (mark, hash, user_id, label, created, ends) VALUES (?, ?, ?, ?, ?, ?)",
         (secret.mark, secret.hash, user_id, label, now, ends),

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from flower import limits
 from flower.errors import CommandError
 
 if TYPE_CHECKING:
     from flower.engine.store.connection import Connection
+
+WHISPERS = 10_000  # of one story
 
 
 class Whisper(Struct, frozen=True):
@@ -36,10 +37,8 @@ def add(
     (count,) = db.execute(
         "SELECT count(*) FROM whispers WHERE session_id = ?", (session_id,)
     ).fetchone()
-    if count >= limits.WHISPERS:
-        raise CommandError(
-            f"There are {limits.WHISPERS} whispers in this story, the most there can be."
-        )
+    if count >= WHISPERS:
+        raise CommandError(f"There are {WHISPERS} whispers in this story, the most there can be.")
     db.execute(
         "INSERT INTO whispers (session_id, message_id, one, other, text, created) VALUES (?, ?, ?, ?, ?, ?)",
         (session_id, message, one, other, text, now),

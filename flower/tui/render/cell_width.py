@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from flower import limits
+CLUSTER_CODE_POINTS = 16  # code points of one on-screen character: the longest emoji has 10
 
 ZWJ = "\u200d"
 ZWNJ = "\u200c"
@@ -122,11 +122,11 @@ def is_mark(char: str) -> bool:
 def split(text: str) -> list[str]:
     """Returns the user-perceived characters of ``text``; joined they are ``text`` again.
 
-    None has more than ``limits.CLUSTER_CODE_POINTS`` code points.
+    None has more than ``CLUSTER_CODE_POINTS`` code points.
     """
     if SIMPLE(text) or is_sure(text):
         return list(text)
-    most = limits.CLUSTER_CODE_POINTS
+    most = CLUSTER_CODE_POINTS
     clusters: list[str] = []
     for cluster in _widths().clusters(text):
         if len(cluster) <= most:

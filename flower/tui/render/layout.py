@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 from flower import limits
 
+INPUT_ROWS = 6
+QUICK_REPLIES_FROM_ROWS = 16  # a smaller screen keeps the row for its story; the keys work all the same
+
 MARGIN = 2  # columns left of the story: marks of speakers and of the chosen message
 MENU_ROWS = 6
 
@@ -53,7 +56,7 @@ def too_small(columns: int, rows: int) -> bool:
 
 def input_rows_most(rows: int) -> int:
     """Returns how many rows the input line may take: a small screen keeps its story in view."""
-    return max(1, min(limits.INPUT_ROWS, rows // 4))
+    return max(1, min(INPUT_ROWS, rows // 4))
 
 
 def arrange(
@@ -73,7 +76,7 @@ def arrange(
     """
     input_rows = max(1, min(input_rows, input_rows_most(rows)))
     menu_rows = min(menu_rows, MENU_ROWS, max(0, rows - input_rows - status_rows - 3))
-    reply_rows = int(replies and not menu_rows and rows >= limits.QUICK_REPLIES_FROM_ROWS)
+    reply_rows = int(replies and not menu_rows and rows >= QUICK_REPLIES_FROM_ROWS)
     input_top = rows - input_rows
     status = input_top - status_rows
     menu_top = status - reply_rows - menu_rows

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, overload
 
-from flower import limits
 from flower.tui.render.frame import Row
 from flower.tui.render.layout import MARGIN
 from flower.tui.render.style import PLAIN, Span, Style
@@ -19,6 +18,8 @@ from flower.tui.render.text import clean, wrap
 if TYPE_CHECKING:
     from flower.tui.render.markdown import Streaming
     from flower.tui.render.theme import Theme
+
+PANE_ROWS_KEPT = 2_000  # laid-out rows remembered: about ten screens of a tall terminal
 
 ENDINGS = {
     "pending": "not sent yet; it will be when the engine is back",
@@ -127,7 +128,7 @@ class _Laid(NamedTuple):
 
 
 class StoryPane:
-    """Rows of messages under one theme; holds about ``limits.PANE_ROWS_KEPT`` of them."""
+    """Rows of messages under one theme; holds about ``PANE_ROWS_KEPT`` of them."""
 
     def __init__(self, theme: Theme) -> None:
         self._theme = theme
@@ -147,7 +148,7 @@ class StoryPane:
         laid = self._lay(message, look, last)
         self._laid[message.key] = laid
         self._kept += len(laid.rows) - (len(last.rows) if last else 0)
-        while self._kept > limits.PANE_ROWS_KEPT and len(self._laid) > 1:
+        while self._kept > PANE_ROWS_KEPT and len(self._laid) > 1:
             oldest = next(iter(self._laid))
             self._kept -= len(self._laid.pop(oldest).rows)
         return laid.rows

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from flower import limits
 from flower.tui.render import cell_width
+
+COMBINING_MARKS = 4  # marks on one character: real scripts use up to 4, stacked-mark tricks hundreds
+TAB_COLUMNS = 4
 
 __all__ = ["Wrapped", "attaches", "clean", "cut", "fit", "graphemes", "width", "wrap", "wrapped"]
 
@@ -39,7 +41,7 @@ def clean(text: str) -> str:
     Tabs become spaces, other controls (C0, C1, DEL: so every escape sequence loses its introducer) and
     everything invisible go: bidi controls, zero-width spaces, tags, fillers, soft hyphens. Joiners
     and emoji selectors stay where they join something. Surrogates, private use and unassigned code
-    points become U+FFFD. At most ``limits.COMBINING_MARKS`` marks stay on one character.
+    points become U+FFFD. At most ``COMBINING_MARKS`` marks stay on one character.
     ``clean(clean(t)) == clean(t)``.
     """
     if _NOT_PLAIN.search(text) is None:
@@ -60,7 +62,7 @@ def _clean_line(line: str) -> str:
             continue
         if unicodedata.category(char[0]) in ("Mn", "Me"):
             marks += 1
-            if marks > limits.COMBINING_MARKS:
+            if marks > COMBINING_MARKS:
                 continue
         elif char != cell_width.ZWJ:
             marks = 0
@@ -78,7 +80,7 @@ def _is_clean(line: str) -> bool:
             return False
         if unicodedata.category(char) in ("Mn", "Me"):
             marks.append(ord(char))
-    stack = "\0" * (limits.COMBINING_MARKS + 1)  # NUL is not ordinary, so here it is any mark
+    stack = "\0" * (COMBINING_MARKS + 1)  # NUL is not ordinary, so here it is any mark
     return not marks or stack not in line.translate(dict.fromkeys(marks, "\0"))
 
 
@@ -93,7 +95,7 @@ def _drawable(char: str, before: list[str]) -> str:
     if " " <= char <= "~":
         return char
     if char == "\t":
-        return " " * limits.TAB_COLUMNS
+        return " " * TAB_COLUMNS
     if char in _HIDDEN:
         return ""
     if char in (cell_width.ZWJ, cell_width.ZWNJ):

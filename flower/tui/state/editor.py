@@ -15,6 +15,11 @@ from flower.tui.render import text as columns_of
 from flower.tui.state.editor_motions import borders, floor, snap, soft_rows, word_left, word_right
 from flower.tui.term.inputs import Key
 
+INPUT_HISTORY = 200  # submitted lines that Up can bring back
+KILL_RING = 16
+UNDO_STEPS = 200
+UNDO_CHARS = 1_000_000  # all remembered versions of the input together
+
 
 class Editor(NamedTuple):
     """``text`` with ``cursor`` in it, and what it takes to go back."""
@@ -60,7 +65,7 @@ class Editor(NamedTuple):
         history = self.history
         if not text.strip() or (history and history[-1] == text):
             return self
-        return self._replace(history=(*history, text)[-limits.INPUT_HISTORY :])
+        return self._replace(history=(*history, text)[-INPUT_HISTORY:])
 
     def clear(self) -> Editor:
         """Returns the editor with no text; undo brings it back."""
@@ -256,7 +261,7 @@ class Editor(NamedTuple):
             joined = kills[-1] + killed if start == self.cursor else killed + kills[-1]
             kills = (*kills[:-1], joined)
         else:
-            kills = (*kills, killed)[-limits.KILL_RING :]
+            kills = (*kills, killed)[-KILL_RING:]
         return self._delete(start, end, "kill")._replace(kills=kills)
 
     # --- undo -----------------------------------------------------------------------------------
@@ -285,8 +290,8 @@ class Editor(NamedTuple):
         joins = kind == self.last and kind in ("type", "backspace", "delete")
         stack = self.undo_stack
         if not joins:
-            stack = (*stack, (self.text, self.cursor))[-limits.UNDO_STEPS :]
-            while len(stack) > 1 and sum(len(before) for before, _ in stack) > limits.UNDO_CHARS:
+            stack = (*stack, (self.text, self.cursor))[-UNDO_STEPS:]
+            while len(stack) > 1 and sum(len(before) for before, _ in stack) > UNDO_CHARS:
                 stack = stack[1:]
         return self._replace(
             text=text, cursor=cursor, undo_stack=stack, redo_stack=(), last=kind, goal=-1

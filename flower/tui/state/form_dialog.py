@@ -24,6 +24,8 @@ from flower.tui.term.inputs import Key
 if TYPE_CHECKING:
     from flower.protocol import messages
 
+FORM_BYTES = 200 * limits.KIB  # typed into one form and saved at once: a frame to the engine has 256
+
 
 # Actions that mean the same here as elsewhere.
 ANYWHERE = frozenset({"suspend", "redraw", "help"})
@@ -139,8 +141,8 @@ def save(model: Model, form: TypedForm) -> Result:
     fields = {field.name: field.value for field in forms.changed(form)}
     if not fields:
         return notify(model._replace(form=None), "Nothing was changed."), ()
-    if sum(len(text.encode("utf-8", "replace")) for text in fields.values()) > limits.FORM_BYTES:
-        note = f"More than {limits.FORM_BYTES // limits.KIB} KiB were changed; save some fields first, then the rest."
+    if sum(len(text.encode("utf-8", "replace")) for text in fields.values()) > FORM_BYTES:
+        note = f"More than {FORM_BYTES // limits.KIB} KiB were changed; save some fields first, then the rest."
         return model._replace(form=form._replace(note=note)), ()
     line = f"/form save {form.base} {form.subject}"
     request = form.request if form.sent == (line, fields) else f"{model.nonce}-{model.requests + 1}"

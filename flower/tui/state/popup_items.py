@@ -22,6 +22,8 @@ from flower.tui.state.status_line import Result
 if TYPE_CHECKING:
     from flower.protocol import messages
 
+POPUP_ITEMS = 1_000
+
 QUICK = "quick reply "  # how the palette names one; its place follows
 ACTIONS_IN_PALETTE = ("search", "messages", "sidebar", "thinking", "editor", "top", "bottom", "redraw")
 KEYS_SHOWN = 4  # of one action, in the list of keys
@@ -56,7 +58,7 @@ def items(model: Model) -> tuple[Item, ...]:
     make = _ENTRIES.get(popup.kind)
     every = make(model) if make is not None else ()
     if not popup.filter:
-        return every[: limits.POPUP_ITEMS]
+        return every[:POPUP_ITEMS]
     recent = model.recent if popup.kind == "palette" else ()
     ranked = commands.rank(popup.filter, every, lambda item: item.label, recent)
     words = popup.filter.casefold().split()
@@ -67,7 +69,7 @@ def items(model: Model) -> tuple[Item, ...]:
         if item not in listed
         and all(word in f"{item.label} {item.detail} {item.group}".casefold() for word in words)
     ]
-    return tuple(ranked[: limits.POPUP_ITEMS])
+    return tuple(ranked[:POPUP_ITEMS])
 
 
 def total(model: Model) -> int:
@@ -308,7 +310,7 @@ def next_page(model: Model) -> Result:
         return _ask_page(model, ListedLibrary(popup.kind, _words(popup.filter)), 0)
     if shelf.stale:
         return _ask_page(model, shelf._replace(stale=False), 0)
-    more = len(shelf.items) < min(shelf.total, limits.POPUP_ITEMS)
+    more = len(shelf.items) < min(shelf.total, POPUP_ITEMS)
     if more and popup.place >= len(shelf.items) - PAGE_AHEAD:
         return _ask_page(model, shelf, len(shelf.items))
     return model, ()

@@ -13,6 +13,9 @@ from flower.tui.state.effects import Effect
 from flower.tui.state.model import Draft, Model, Notice, Search, TurnState
 from flower.tui.state.status_line import Result, notify
 
+UNCONFIRMED_PROMPTS = 16
+RECENT_COMMANDS = 12  # commands the palette remembers as recently used
+
 TAKE_AWAY = ("/delete", "/session delete", "/lore delete", "/memory forget")  # no habit's Enter
 USUAL = ("/world select", "/character select", "/rules add")  # what choosing from a list means anyway
 TIME_PASSES = "continue"  # what an empty line says to the offline narrator
@@ -157,7 +160,7 @@ def _remember(model: Model, name: str) -> Model:
     """Returns the model in which the command leads the palette; those that take away never do."""
     if name in TAKE_AWAY:
         return model
-    recent = (name, *(one for one in model.recent if one != name))[: limits.RECENT_COMMANDS]
+    recent = (name, *(one for one in model.recent if one != name))[:RECENT_COMMANDS]
     return model._replace(recent=recent)
 
 
@@ -175,7 +178,7 @@ def _submit_prompt(model: Model, text: str) -> Result:
         return with_line(model, text), ()
     if checklist.visible(model):
         return notify(model, "First begin a story, with /session new or F6.", "bad"), ()
-    if len(model.unconfirmed) >= limits.UNCONFIRMED_PROMPTS:
+    if len(model.unconfirmed) >= UNCONFIRMED_PROMPTS:
         return notify(model, "Too many lines wait for the engine; this one stays here.", "bad"), ()
     request = f"{model.nonce}-{model.requests + 1}"
     online = model.link.state == "online"

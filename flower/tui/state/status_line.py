@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from flower import limits
 from flower.tui.render import layout
 from flower.tui.render.text import clean, fit, width, wrap
 from flower.tui.state import checklist, commands, transcript
@@ -17,6 +16,8 @@ from flower.tui.state.model import Model, Notice
 
 if TYPE_CHECKING:
     from flower.protocol import messages as wire
+
+STATUS_ROWS = 5  # news of several rows: about 380 characters at 80 columns; longer ones get a popup
 
 Result = tuple[Model, tuple[Effect, ...]]  # the next model and what is to be done
 MARGIN = 1  # columns at each side of the words
@@ -130,7 +131,7 @@ def height(model: Model) -> int:
 
 def rows_most(screen_rows: int) -> int:
     """Returns how many rows the status line may take of a screen."""
-    return min(limits.STATUS_ROWS, screen_rows // 3)
+    return min(STATUS_ROWS, screen_rows // 3)
 
 
 def fits(model: Model, text: str) -> bool:

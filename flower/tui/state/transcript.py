@@ -14,6 +14,8 @@ from typing import NamedTuple
 from flower import limits
 from flower.tui.render.messages import MessageView
 
+STORY_MESSAGES = 4_000  # messages a client holds, 4 MB; a reader further back lets the newest go
+
 
 class Transcript(NamedTuple):
     """``more``: id to ask older messages by, 0 when there are none; ``loading``: asked already.
@@ -183,7 +185,7 @@ def show_page(story: Transcript, session: str, page: Sequence[MessageView], more
 
 
 def show_older(story: Transcript, page: Sequence[MessageView], more: int) -> Transcript:
-    """Returns the story with an older page before it, within ``limits.STORY_MESSAGES``.
+    """Returns the story with an older page before it, within ``STORY_MESSAGES``.
 
     At the limit the newest messages are let go and the story is ``detached``.
     """
@@ -191,9 +193,9 @@ def show_older(story: Transcript, page: Sequence[MessageView], more: int) -> Tra
     start = first - len(page)
     older = tuple(line._replace(key=start + place) for place, line in enumerate(page))
     messages = (*older, *story.messages)
-    detached = story.detached or len(messages) > limits.STORY_MESSAGES
+    detached = story.detached or len(messages) > STORY_MESSAGES
     return story._replace(
-        messages=messages[: limits.STORY_MESSAGES], more=more, loading=False, detached=detached
+        messages=messages[:STORY_MESSAGES], more=more, loading=False, detached=detached
     )
 
 

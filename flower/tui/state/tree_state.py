@@ -1,7 +1,7 @@
 """The tree of a story on the screen: which node is chosen, what is known of it, what has to be asked.
 
 Pure. The engine sends an outline, this holds it and follows: whenever the story changes the outline is
-asked for again, at most every ``limits.TREE_REFRESH_S``, and the text of the chosen message when the
+asked for again, at most every ``TREE_REFRESH_S``, and the text of the chosen message when the
 cursor has rested on it. Keys are in ``tree_keys``, rows of cells in ``view.tree_panel``.
 """
 
@@ -21,6 +21,10 @@ from flower.tui.state import commands, transcript
 from flower.tui.state.effects import Effect
 from flower.tui.state.model import Model, Notice, Tree
 from flower.tui.state.viewport import layout_of
+
+TREE_TEXTS = 64  # messages of other branches a client has read and keeps
+TREE_TEXT_S = 0.15  # the tree's cursor rests so long before a text is fetched: walking asks nothing
+TREE_REFRESH_S = 0.5  # between two looks at a tree that changes
 
 Result = tuple[Model, tuple[Effect, ...]]
 SIDE_BY_SIDE_COLUMNS = 110  # from here on the text is beside the tree
@@ -207,7 +211,7 @@ def answered(model: Model, event: messages.Event) -> Model | None:
     if answer is UNSET or tree is None or answer.message != tree.text_request:
         return None
     text = event.content + (model.theme.glyphs.ellipsis if answer.cut else "")
-    texts = (*tree.texts, (answer.message, text))[-limits.TREE_TEXTS :]
+    texts = (*tree.texts, (answer.message, text))[-TREE_TEXTS:]
     return model._replace(tree=tree._replace(texts=texts, text_request=0))
 
 
@@ -263,10 +267,10 @@ def ticked(model: Model) -> Result:
     if tree.loading and model.now >= tree.asked_at + limits.SEND_TIMEOUT_S:  # refused, or lost
         tree = tree._replace(loading=False)
         model = model._replace(tree=tree)
-    if tree.stale and not tree.loading and model.now >= tree.asked_at + limits.TREE_REFRESH_S:
+    if tree.stale and not tree.loading and model.now >= tree.asked_at + TREE_REFRESH_S:
         return _ask(model, 0 if tree.follow else tree.at)
     unread = _unread(model)
-    if unread and model.now >= tree.moved_at + limits.TREE_TEXT_S:
+    if unread and model.now >= tree.moved_at + TREE_TEXT_S:
         return model._replace(tree=tree._replace(text_request=unread)), (Send(f"/show {unread}"),)
     return model, ()
 
@@ -285,8 +289,8 @@ def wakes(model: Model) -> list[float]:
     tree = model.tree
     if tree is None or model.link.state != "online":
         return []
-    times = [tree.asked_at + limits.TREE_REFRESH_S] if tree.stale and not tree.loading else []
-    return [*times, tree.moved_at + limits.TREE_TEXT_S] if _unread(model) else times
+    times = [tree.asked_at + TREE_REFRESH_S] if tree.stale and not tree.loading else []
+    return [*times, tree.moved_at + TREE_TEXT_S] if _unread(model) else times
 
 
 def text_lines(model: Model, columns: int) -> list[str]:

@@ -66,6 +66,11 @@ from flower.tui.state.status_line import Result, notify
 from flower.tui.state.viewport import layout_of
 from flower.tui.term.inputs import Focus, Key, Mouse, Paste, Reply
 
+METER_S = 1.0  # numbers on screen move at most this often: every change is bytes
+NOTICE_CHARS_PER_S = 15.0  # long news stay as long as a slow reader needs
+NOTICE_S = 4.0  # news in the status line: long enough to read a sentence
+NOTICE_BAD_S = 12.0  # bad news: long enough to look up first
+
 WHEEL_ROWS = 3
 TYPING_S = 3.0  # between two signs that a line is typed
 
@@ -171,10 +176,7 @@ def _tick(model: Model, tick: Tick) -> Result:
     model = model._replace(now=tick.now, wall=tick.wall, clock=tick.clock)
     meter = model.meter
     live = (meter.live_tokens_per_second, meter.live_new_words)
-    if (
-        live != (meter.tokens_per_second, meter.new_words)
-        and tick.now - meter.shown_at >= limits.METER_S
-    ):
+    if live != (meter.tokens_per_second, meter.new_words) and tick.now - meter.shown_at >= METER_S:
         meter = meter._replace(tokens_per_second=live[0], new_words=live[1], shown_at=tick.now)
         model = model._replace(meter=meter)
     model = _age_notice(model)
@@ -200,8 +202,8 @@ def _age_notice(model: Model) -> Model:
     if not notice.text:
         return model
     if not notice.until:
-        lasts = limits.NOTICE_BAD_S if notice.kind == "bad" else limits.NOTICE_S
-        lasts = max(lasts, len(notice.text) / limits.NOTICE_CHARS_PER_S)
+        lasts = NOTICE_BAD_S if notice.kind == "bad" else NOTICE_S
+        lasts = max(lasts, len(notice.text) / NOTICE_CHARS_PER_S)
         return model._replace(notice=notice._replace(until=model.now + lasts))
     return model._replace(notice=Notice()) if model.now >= notice.until else model
 
@@ -228,7 +230,7 @@ def next_wake(model: Model) -> float | None:
         meter.tokens_per_second,
         meter.new_words,
     ):
-        wakes.append(meter.shown_at + limits.METER_S)
+        wakes.append(meter.shown_at + METER_S)
     if model.notice.text:
         wakes.append(model.notice.until)
     wakes += tree_state.wakes(model) + popup_items.page_times(model)

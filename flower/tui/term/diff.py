@@ -13,11 +13,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from flower import limits
 from flower.tui.render.frame import Frame, Pane, Row
 from flower.tui.render.style import PLAIN, Style
 from flower.tui.term.pen import Capabilities, Pen, Saved
 from flower.tui.term.rows import paint_row
+
+SYNC_FRAME_BYTES = 256  # above it a frame is drawn behind mode 2026, or with the cursor hidden
 
 __all__ = ["Capabilities", "Painter", "diff"]
 
@@ -200,7 +201,7 @@ class Painter:
 
     def _wrapped(self, body: str, drawn: int) -> bytes:
         """Returns the frame's bytes, kept together for the eye when there are many."""
-        if drawn >= limits.SYNC_FRAME_BYTES:
+        if drawn >= SYNC_FRAME_BYTES:
             if self._pen.caps.sync:
                 body = _SYNC_ON + body + _SYNC_OFF
             elif not self._hidden:

@@ -17,6 +17,8 @@ from flower import limits
 from flower.tui.term.blessed_terminal import KeyNames
 from flower.tui.term.inputs import Input, Key, Paste, Reply
 
+SEQUENCE_BYTES = 4 * limits.KIB  # longest key or answer of a terminal; more of it is dropped
+
 _ESC = 0x1B
 _KEY_BYTES = 64  # nothing longer is a key or a mouse report
 _PASTE_END = b"\x1b[201~"
@@ -73,7 +75,7 @@ class Decoder:
                 if not self._collect_paste(inputs):
                     break
                 continue
-            event = self._next(bytes(self._data[: limits.SEQUENCE_BYTES]), final=final)
+            event = self._next(bytes(self._data[:SEQUENCE_BYTES]), final=final)
             if event is None:
                 break
             used, item = event
@@ -155,7 +157,7 @@ class Decoder:
             if not _CSI_PART.match(data):
                 return _junk(data), None
             if not final:
-                return None if len(data) < limits.SEQUENCE_BYTES else (len(data), None)
+                return None if len(data) < SEQUENCE_BYTES else (len(data), None)
             # rxvt ends Shift with "$", which is no final byte: only silence tells it is complete
             return len(data), Key("alt+[") if len(data) == 2 else self._meaning(data)
         params, middle, last = match.groups()
@@ -212,7 +214,7 @@ def _string(data: bytes, *, final: bool) -> tuple[int, Input | None] | None:
     """OSC, DCS, APC, PM, SOS: answers; everything up to their end belongs to them."""
     end = _STRING_END.search(data, 2)
     if end is None:
-        if len(data) >= limits.SEQUENCE_BYTES or final:
+        if len(data) >= SEQUENCE_BYTES or final:
             if len(data) == 2:
                 return 2, Key(_with_alt(chr(data[1])))
             return len(data), None

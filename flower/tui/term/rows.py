@@ -8,13 +8,18 @@ from __future__ import annotations
 import re
 from itertools import groupby
 
-from flower import limits
 from flower.tui.render import cell_width
 from flower.tui.render.frame import Row
 from flower.tui.render.style import Style, blank
 from flower.tui.term.pen import Capabilities, Pen
 
-_REPEATED = re.compile(rf"(.)\1{{{limits.DIFF_REPEAT_COLUMNS - 1},}}")
+DIFF_GAP_COLUMNS = 4  # unchanged cells rewritten rather than jumped over: a jump costs 3 to 4 bytes
+DIFF_REPEAT_COLUMNS = 8  # from here on a repetition may be shorter than the glyphs themselves
+DIFF_SHIFT_CHANGES = 12  # fewer changed cells in a row are drawn faster than shifted
+DIFF_SHIFT_COLUMNS = 4  # cells that may be inserted or deleted at once
+DIFF_SHIFT_SAMPLE = 6  # equal glyphs that make a shift worth a closer look
+
+_REPEATED = re.compile(rf"(.)\1{{{DIFF_REPEAT_COLUMNS - 1},}}")
 
 
 def paint_row(pen: Pen, y: int, old: Row, new: Row) -> None:
@@ -61,14 +66,14 @@ def _shifted(pen: Pen, y: int, old: Row, new: Row, columns: list[int]) -> Row | 
     Returns the row as it is then, None when nothing was moved.
     """
     caps, width = pen.caps, new.width
-    if not caps.insert_delete_char or len(columns) < limits.DIFF_SHIFT_CHANGES:
+    if not caps.insert_delete_char or len(columns) < DIFF_SHIFT_CHANGES:
         return None
     if not (_all_sure(old.glyphs, caps) and _all_sure(new.glyphs, caps)):
         return None  # a wide glyph could be cut at the edge
     x = columns[0]
     look = pen.erased(new.runs[-1][0])
-    sample = limits.DIFF_SHIFT_SAMPLE
-    for by in range(1, limits.DIFF_SHIFT_COLUMNS + 1):
+    sample = DIFF_SHIFT_SAMPLE
+    for by in range(1, DIFF_SHIFT_COLUMNS + 1):
         for count in (by, -by):
             source, target = (x, x + by) if count > 0 else (x + by, x)
             text = old.glyphs[source : source + sample]
@@ -173,7 +178,7 @@ def _closes(start: int, stop: int, row: Row, styles: list[Style]) -> bool:
     """True when drawing the unchanged columns again is no longer than moving over them."""
     if start == stop:
         return True
-    if stop - start > limits.DIFF_GAP_COLUMNS:
+    if stop - start > DIFF_GAP_COLUMNS:
         return False
     style = styles[start - 1]
     return all(
@@ -215,7 +220,7 @@ def _paint_run(pen: Pen, x: int, y: int, glyphs: str | tuple[str, ...], style: S
 
 def _write_sure(pen: Pen, x: int, y: int, glyphs: str, style: Style) -> None:
     """Writes narrow glyphs, long repetitions the short way; the pen is there and dressed."""
-    if len(glyphs) < limits.DIFF_REPEAT_COLUMNS:
+    if len(glyphs) < DIFF_REPEAT_COLUMNS:
         pen.write(glyphs, len(glyphs))
         return
     start = 0

@@ -31,6 +31,10 @@ from flower.tui.term.tty import Tty
 if TYPE_CHECKING:  # 36 ms: not before the first frame
     from flower.tui.term.blessed_terminal import BlessedTerminal
 
+RESTORE_S = 1.0  # longest that leaving the screen may wait for a blocked terminal
+CLIPBOARD_BYTES = 72 * limits.KIB  # xterm and tmux drop OSC 52 texts over about 100,000 bytes of base64
+SCREEN_DCS_BYTES = 700  # GNU screen passes at most 768 bytes of one string on
+
 # Sequences that are needed before blessed is there, and those that it does not have.
 ALTERNATE_ON, ALTERNATE_OFF = b"\x1b[?1049h", b"\x1b[?1049l"
 NO_ALTERNATE_ON, NO_ALTERNATE_OFF = b"\x1b[H\x1b[2J", b"\x1b[H\x1b[2J"
@@ -198,7 +202,7 @@ class Terminal(Tty):
         end += AUTOWRAP_ON + PLAIN + (ALTERNATE_OFF if self._alternate else NO_ALTERNATE_OFF)
         self._rest = b""
         self._titled = False
-        self.write_for(end, limits.RESTORE_S)
+        self.write_for(end, RESTORE_S)
         self.swallow(self.pace.owed)
         self.pace.forget()
         # Answers still on their way would be typed into the shell.
@@ -271,7 +275,7 @@ class Terminal(Tty):
     def copy(self, text: str) -> bytes:
         """Returns the bytes that put ``text`` on the clipboard (OSC 52), through tmux and screen too.
 
-        At most ``limits.CLIPBOARD_BYTES`` of it: terminals refuse more.
+        At most ``CLIPBOARD_BYTES`` of it: terminals refuse more.
         """
         return clipboard(text, self._term, tmux=bool(self._environ.get("TMUX")))
 
@@ -326,12 +330,12 @@ def title_of(text: str) -> bytes:
 
 def clipboard(text: str, term: str, *, tmux: bool) -> bytes:
     """Returns the OSC 52 sequence that copies ``text``, wrapped for the multiplexer in between."""
-    data = text.encode("utf-8", "replace")[: limits.CLIPBOARD_BYTES]
+    data = text.encode("utf-8", "replace")[:CLIPBOARD_BYTES]
     command = b"\x1b]52;c;" + base64.b64encode(data) + b"\x07"
     if tmux:
         return b"\x1bPtmux;" + command.replace(b"\x1b", b"\x1b\x1b") + b"\x1b\\"
     if term.startswith("screen"):
-        size = limits.SCREEN_DCS_BYTES
+        size = SCREEN_DCS_BYTES
         pieces = [command[at : at + size] for at in range(0, len(command), size)]
         return b"".join(b"\x1bP" + piece + b"\x1b\\" for piece in pieces)
     return command

@@ -14,6 +14,11 @@ import time
 
 from flower import limits
 
+TTY_READ_BYTES = 64 * limits.KIB
+PACE_BYTES = 512  # over SSH the terminal is asked for a sign of life this often: under 1 % more bytes
+PACE_WINDOW_BYTES = 1024  # unanswered: a quarter of a second on a 4 kB/s line
+PACE_LEAVE_S = 0.5  # answers on their way must not be typed into the shell
+
 QUESTION = b"\x1b[5n"
 ANSWER = b"\x1b[0n"
 
@@ -33,7 +38,7 @@ class Pace:
         if not self.on:
             return data
         self._since += len(data)
-        if self._since < limits.PACE_BYTES:
+        if self._since < PACE_BYTES:
             return data
         self._marks.append(self._since)
         self._since = 0
@@ -47,7 +52,7 @@ class Pace:
     @property
     def behind(self) -> bool:
         """True when drawing more would only make the queue longer."""
-        return bool(self._marks) and sum(self._marks) > limits.PACE_WINDOW_BYTES
+        return bool(self._marks) and sum(self._marks) > PACE_WINDOW_BYTES
 
     @property
     def owed(self) -> int:
@@ -85,7 +90,7 @@ class Tty:
     def read(self) -> bytes:
         """Returns what was typed since, b"" if nothing. Raises ``EOFError`` when the tty is gone."""
         try:
-            data = os.read(self.fd, limits.TTY_READ_BYTES)
+            data = os.read(self.fd, TTY_READ_BYTES)
         except BlockingIOError:
             return b""
         except OSError as error:
@@ -136,12 +141,12 @@ class Tty:
 
     def swallow(self, answers: int) -> None:
         """Reads away the answers that are still on their way, for a moment."""
-        deadline, seen = time.monotonic() + limits.PACE_LEAVE_S, b""
+        deadline, seen = time.monotonic() + PACE_LEAVE_S, b""
         while seen.count(ANSWER) < answers:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([self.fd], [], [], left)[0]:
                 return
             try:
-                seen += os.read(self.fd, limits.TTY_READ_BYTES) or ANSWER * answers
+                seen += os.read(self.fd, TTY_READ_BYTES) or ANSWER * answers
             except OSError:
                 return  # the tty is gone

@@ -25,6 +25,7 @@ from flower.engine.recall import selection
 from flower.engine.recall.base import Encoded, Ranked
 from flower.engine.recall.minilm import MiniLM
 from flower.engine.recall.ranking import Share, Tuning
+from flower.engine.recall.search import RECALL_LORE_RESULTS, RECALL_MEMORY_RESULTS
 from flower.engine.recall.selection import Cut, Evidence
 from tests.bench.recall import quality
 from tests.bench.recall.collections.base import Collection
@@ -244,7 +245,7 @@ def _kept(found: Sequence[Judged], where: Cut, group: frozenset[str]) -> tuple[s
     for one in found:
         if one.documents not in group:
             continue
-        most = limits.RECALL_MEMORY_RESULTS if one.memory else limits.RECALL_LORE_RESULTS
+        most = RECALL_MEMORY_RESULTS if one.memory else RECALL_LORE_RESULTS
         likely = selection.answered(one.evidence)
         worth = selection.worth_recalling([row.chance for row in one.rows], likely, where, most)
         room, told = limits.RECALL_TOKENS, []

@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 import trio
 
-from flower import limits
 from flower.engine.recall.base import Encoded, Query
+from flower.engine.recall.candidates import RECALL_CANDIDATES
 from flower.engine.recall.hnsw import Marks
 from flower.engine.recall.library import PassageLibrary
 from flower.engine.recall.minilm import TOKEN_WIDTH, MiniLM
-from flower.engine.recall.scope_index import Exact, ScopeIndex
+from flower.engine.recall.scope_index import EXACT_ROWS, Exact, ScopeIndex
+from flower.engine.recall.vector_indexes import VECTORS_PAGE
 from flower.engine.store import passages, vector_rows
 from flower.engine.store.passages import Chunk
 from flower.engine.store.sqlite.database import Database
@@ -61,8 +62,8 @@ def index_child(size: int, folder: str) -> dict[str, float]:
     ids, vectors = np.arange(1, size + 1), make_vectors(size)
     index = ScopeIndex(SCOPE, "bench", 384, Path(folder))
     started = time.perf_counter()
-    for start in range(0, size, limits.VECTORS_PAGE):
-        part = slice(start, start + limits.VECTORS_PAGE)
+    for start in range(0, size, VECTORS_PAGE):
+        part = slice(start, start + VECTORS_PAGE)
         index.add(ids[part], ids[part], vectors[part])
     if index.wants_build:
         index.build()
@@ -94,9 +95,9 @@ def kinds_child(size: int, folder: str) -> dict[str, float]:
     built = time.perf_counter() - started
     graph.set_ef(200)
     ways = {
-        "matrix": lambda query: matrix.search(query, limits.RECALL_CANDIDATES),
-        "brute": lambda query: brute.knn_query(query, limits.RECALL_CANDIDATES),
-        "graph": lambda query: graph.knn_query(query, limits.RECALL_CANDIDATES, num_threads=1),
+        "matrix": lambda query: matrix.search(query, RECALL_CANDIDATES),
+        "brute": lambda query: brute.knn_query(query, RECALL_CANDIDATES),
+        "graph": lambda query: graph.knn_query(query, RECALL_CANDIDATES, num_threads=1),
     }
     found = {"build": built}
     for name, ask in ways.items():
@@ -111,7 +112,7 @@ def kinds_child(size: int, folder: str) -> dict[str, float]:
 
 def open_child(size: int, folder: str) -> dict[str, float]:
     """Opens the saved index as a new engine does, and asks it."""
-    make_vectors(limits.VECTORS_PAGE)  # what this benchmark itself needs is there before
+    make_vectors(VECTORS_PAGE)  # what this benchmark itself needs is there before
     before = memory_mib()
     index = ScopeIndex(SCOPE, "bench", 384, Path(folder))
     numbers = np.arange(1, size + 1)
@@ -121,13 +122,13 @@ def open_child(size: int, folder: str) -> dict[str, float]:
     opened = time.perf_counter() - started
     if not len(index):
         index.reserve(size)
-        for start in range(0, size, limits.VECTORS_PAGE):
-            ids = np.arange(start + 1, min(start + limits.VECTORS_PAGE, size) + 1)
+        for start in range(0, size, VECTORS_PAGE):
+            ids = np.arange(start + 1, min(start + VECTORS_PAGE, size) + 1)
             index.add(ids, ids, make_vectors(len(ids), seed=start))
     times = []
     for query in make_vectors(300, seed=5):
         started = time.perf_counter()
-        index.search(query, limits.RECALL_CANDIDATES)
+        index.search(query, RECALL_CANDIDATES)
         times.append(time.perf_counter() - started)
     return {
         "open": opened,
@@ -192,7 +193,7 @@ def report() -> None:
         rows.append(
             [
                 size,
-                "exact" if size <= limits.EXACT_ROWS else "graph",
+                "exact" if size <= EXACT_ROWS else "graph",
                 f"{built['build']:.1f}",
                 f"{built['save']:.2f}",
                 f"{opened['open']:.2f}",

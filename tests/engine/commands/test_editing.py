@@ -12,7 +12,7 @@ from flower import limits
 from flower.engine.assets.kinds import Character
 from flower.engine.assets.loader import SHIPPED, load_assets
 from flower.engine.commands import dispatch
-from flower.engine.commands.editing import Subject, form_of
+from flower.engine.commands.editing import FORM_SENT_BYTES, Subject, form_of
 from flower.engine.forms import specs, values
 from flower.engine.forms.values import Spec
 from flower.engine.store.library import books
@@ -322,7 +322,7 @@ def test_a_long_text_is_locked_and_a_form_is_bounded() -> None:
     shown = form_of(Subject("character mara", specs.CHARACTER[1:], mara), {})
     locked = {one.name for one in shown.fields if one.locked}
     assert {"persona", "alternate_greetings"} < locked
-    assert sum(len(one.value) for one in shown.fields) <= limits.FORM_SENT_BYTES
+    assert sum(len(one.value) for one in shown.fields) <= FORM_SENT_BYTES
 
 
 def test_wrong_fields_are_all_named() -> None:

@@ -8,9 +8,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from flower import limits
 from flower.engine.provider.base import Completion, Finish, Reasoning, Text
 from flower.engine.sessions import summaries
+from flower.engine.sessions.summaries import SUMMARY_FAILURES
 from flower.engine.token_counter import LEAST_SCALE, TokenCounter
 from flower.protocol.messages import SystemUpdate
 from tests.engine_world import engine_world
@@ -39,7 +39,7 @@ async def test_summaries_that_fail_are_tried_less_and_less(
             await face.say_and_wait(f"Line {number}: I go on.")
             await trio.sleep(5)
     asked = sum(completion.quiet for completion in provider.completions)
-    assert limits.SUMMARY_FAILURES < asked <= 6
+    assert SUMMARY_FAILURES < asked <= 6
     told = [event for event in face.of(SystemUpdate) if "summarise" in event.content]
     assert len(told) == 1
     room = {c.max_tokens for c in provider.completions if c.quiet}

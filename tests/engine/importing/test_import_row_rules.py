@@ -228,9 +228,9 @@ def test_what_a_user_wrote_is_the_length_of_their_texts(db: Connection) -> None:
 def test_the_audit_log_keeps_so_many_of_all_and_of_each(
     db: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "AUDIT_ROWS", 4)
-    monkeypatch.setattr(limits, "AUDIT_ROWS_USER", 2)
-    monkeypatch.setattr(limits, "AUDIT_CHARS", 3)
+    monkeypatch.setattr("flower.engine.store.audit.AUDIT_ROWS", 4)
+    monkeypatch.setattr("flower.engine.store.audit.AUDIT_ROWS_USER", 2)
+    monkeypatch.setattr("flower.engine.store.audit.AUDIT_CHARS", 3)
     for number, user in enumerate((1, 1, 0, 1, 2)):
         audit.note(db, user, "login", f"{number}abcd", float(number))
     assert [(one.name, one.about) for one in audit.newest(db, 9)] == [
@@ -253,7 +253,7 @@ def test_whispers_are_told_to_those_two_in_the_order_in_which_they_were_said(
     assert [one.text for one in whispers.between(db, S, 1, 2)] == ["b", "c"]
     assert [one.text for one in whispers.after(db, [leaf])[leaf]] == ["a", "b", "c"]
     assert whispers.after(db, [leaf + 1]) == {}
-    monkeypatch.setattr(limits, "WHISPERS", 2)  # fewer than there are
+    monkeypatch.setattr("flower.engine.store.whispers.WHISPERS", 2)  # fewer than there are
     with pytest.raises(CommandError, match="2 whispers"):
         whispers.add(db, S, leaf, 1, 2, "d", 1.0)
 

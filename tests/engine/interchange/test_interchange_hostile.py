@@ -28,6 +28,7 @@ from flower.engine.interchange import (
     sillytavern_chats,
 )
 from flower.engine.interchange.archive import Archive
+from flower.engine.interchange.pictures import IMPORT_PNG_CHUNKS
 from flower.engine.interchange.reader import read
 from flower.engine.interchange.values import Kind
 from flower.errors import ImportFileError
@@ -105,7 +106,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: pictures.SIGNATURE + struct.pack(">I4s", 0xFFFFFFFF, b"tEXt") + bytes(40), "longer than the file"),
     "a wrong checksum": (lambda: as_png(chara=V2).replace(b"chara\0ey", b"chara\0eZ"), "checksum"),
     "too many chunks": (
-        lambda: pictures.SIGNATURE + pictures.chunk_bytes(b"tEXt", b"a\0b") * (limits.IMPORT_PNG_CHUNKS + 5), "chunks"),
+        lambda: pictures.SIGNATURE + pictures.chunk_bytes(b"tEXt", b"a\0b") * (IMPORT_PNG_CHUNKS + 5), "chunks"),
     "a picture without a card": (lambda: PICTURE, "no character"),
     "an inflating text": (bomb_png, "too large"),
     "a damaged deflate stream": (lambda: with_chunk(b"zTXt", b"chara\0\0notdeflate"), "damaged"),

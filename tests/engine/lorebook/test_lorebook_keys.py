@@ -9,12 +9,11 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower import limits
 from flower.engine.lorebook import matching
 from flower.engine.lorebook.book import Book, Entry, Scope
 from flower.engine.lorebook.index import KeyIndex, Term
 from flower.engine.lorebook.javascript import PatternError, translate
-from flower.engine.lorebook.matching import Pattern, Stopwatch, bare, slashed
+from flower.engine.lorebook.matching import LORE_PATTERNS_S, Pattern, Stopwatch, bare, slashed
 from flower.engine.lorebook.outcome import Reason
 from flower.engine.lorebook.rules import KeyedBooks, Matching, Shelved
 from flower.engine.lorebook.scan import Tools, scan
@@ -147,7 +146,7 @@ def test_slow_patterns_end_in_time() -> None:
     taken = time.monotonic() - start
     assert [entry.id.uid for entry in outcome.fired] == ["good"]
     assert {entry.reason for entry in outcome.held} == {Reason.TIME}
-    assert taken < 20 * limits.LORE_PATTERNS_S  # a loaded machine; without limits it would be years
+    assert taken < 20 * LORE_PATTERNS_S  # a loaded machine; without limits it would be years
 
 
 def test_the_clock_is_asked_for_what_is_left() -> None:
@@ -156,9 +155,9 @@ def test_the_clock_is_asked_for_what_is_left() -> None:
     stopwatch = Stopwatch(lambda: now[0])
     pattern = Pattern("a", "")
     assert pattern.matches("a", stopwatch)
-    now[0] = limits.LORE_PATTERNS_S - 0.001
+    now[0] = LORE_PATTERNS_S - 0.001
     assert 0 < stopwatch.seconds_left() <= 0.0011
-    now[0] = limits.LORE_PATTERNS_S + 1
+    now[0] = LORE_PATTERNS_S + 1
     with pytest.raises(TimeoutError):
         pattern.matches("a", stopwatch)
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from flower import limits
 from flower.engine.assets.kinds import Character, World
 from flower.engine.game.clocks import Now
 from flower.engine.game.state import StoryState
@@ -80,7 +79,7 @@ PLAIN, MEANT = (
 async def test_a_set_of_books_is_ready_until_others_were_asked_for(
     db: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "LORE_SETS_READY", 2)
+    monkeypatch.setattr("flower.engine.prompt.bookshelf.LORE_SETS_READY", 2)
     shelf, sets = Shelf(db), [owned(db, name, PLAIN) for name in "abc"]
     assert await shelf.ready() is None
     first = await shelf.ready(sets[0])
@@ -113,7 +112,7 @@ async def test_recall_is_told_of_a_book_once_until_it_changes(db: Connection) ->
 async def test_a_story_has_so_many_entries_and_says_which_book_is_left_out(
     db: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "LORE_ENTRIES", 3)
+    monkeypatch.setattr("flower.engine.prompt.bookshelf.LORE_ENTRIES", 3)
     held = [
         owned(db, "a", PLAIN, MEANT, owner=Owner.CHARACTER, of="mara"),
         owned(db, "b", PLAIN, MEANT, owner=Owner.PERSONA, of="1"),

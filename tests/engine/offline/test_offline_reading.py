@@ -6,12 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower import limits
 from flower.engine.offline import grammar, names
 from flower.engine.offline.facts import gather
 from flower.engine.offline.fate import restate
 from flower.engine.offline.grammar import stems
-from flower.engine.offline.parse import read
+from flower.engine.offline.parse import OFFLINE_READ_CHARS, read
 from flower.engine.offline.questions import about_the_other, is_adverb, put_away, without_call
 from flower.engine.offline.recall import Recollection, remember
 from flower.engine.offline.relevance import rank_facts
@@ -185,7 +184,7 @@ def test_tidy(rough: str, clean: str) -> None:
 def test_any_text_can_be_read(text: str) -> None:
     """No text a player can send is an error, whatever its script or length."""
     reading = read(text)
-    assert len(reading.text) <= limits.OFFLINE_READ_CHARS
+    assert len(reading.text) <= OFFLINE_READ_CHARS
     assert "\n" not in reading.text
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from flower import limits
 from flower.engine.prompt import model
+from flower.engine.prompt.model import LORE_SHARE
 from flower.engine.prompt.plain_text import as_story
 from flower.engine.prompt.scripted import (
     Acted,
@@ -72,7 +72,7 @@ def test_lore_has_the_room_of_the_story_else_of_everybody(
 ) -> None:
     services: Any = Services({"lore_tokens": 55}, {})
     settings = model.settings_with(services, own)
-    assert settings.lore_tokens == (room or model.budget(limits.LORE_SHARE, 4_000))
+    assert settings.lore_tokens == (room or model.budget(LORE_SHARE, 4_000))
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from flower import limits
 from flower.engine.provider.base import Finish, Piece, Provider
 from flower.engine.provider.endpoint import Endpoint
 from flower.engine.provider.http.client import HttpClient
+from flower.engine.provider.http.response import FINISH_GRACE_S
 from flower.engine.provider.services.openai import OpenAIProvider
 from flower.engine.provider.services.remote import bearer
 from flower.errors import ProviderError
@@ -110,7 +110,7 @@ async def test_an_end_mark_ends_a_reply_on_an_open_line(
     )
     assert error is None
     assert pieces[-1] == Finish("done")
-    assert trio.current_time() < limits.FINISH_GRACE_S + 1
+    assert trio.current_time() < FINISH_GRACE_S + 1
 
 
 STATUSES = {

@@ -24,8 +24,13 @@ from flower.engine.provider.base import ChatMessage, Finish, Loading, Piece, Spe
 from flower.engine.provider.endpoint import Endpoint
 from flower.engine.provider.llamacpp import gguf, process
 from flower.engine.provider.llamacpp.files import ModelFiles
-from flower.engine.provider.llamacpp.gguf import Header
-from flower.engine.provider.llamacpp.provider import LocalProvider
+from flower.engine.provider.llamacpp.gguf import (
+    LOCAL_CONTEXT_MIN_TOKENS,
+    LOCAL_CONTEXT_TOKENS,
+    LOCAL_THREADS_MAX,
+    Header,
+)
+from flower.engine.provider.llamacpp.provider import LOCAL_IDLE_S, LocalProvider
 from flower.engine.provider.retry import Stream
 from flower.engine.provider.services import build
 from flower.errors import ProviderError
@@ -137,9 +142,9 @@ def test_a_plan_is_never_larger_than_the_machine_when_it_fits_at_all(
 ) -> None:
     header = Header(context_tokens=trained, kv_bytes_per_token=kv)
     plan = gguf.plan(header, size, memory, cores)
-    assert limits.LOCAL_CONTEXT_MIN_TOKENS <= plan.context_tokens <= limits.LOCAL_CONTEXT_TOKENS
-    assert 1 <= plan.threads <= limits.LOCAL_THREADS_MAX
-    smallest = size + limits.LOCAL_OVERHEAD_BYTES + limits.LOCAL_CONTEXT_MIN_TOKENS * kv
+    assert LOCAL_CONTEXT_MIN_TOKENS <= plan.context_tokens <= LOCAL_CONTEXT_TOKENS
+    assert 1 <= plan.threads <= LOCAL_THREADS_MAX
+    smallest = size + limits.LOCAL_OVERHEAD_BYTES + LOCAL_CONTEXT_MIN_TOKENS * kv
     if smallest + limits.LOCAL_RESERVE_BYTES <= memory:
         assert plan.needs_bytes + limits.LOCAL_RESERVE_BYTES <= memory
 
@@ -237,7 +242,7 @@ async def test_a_file_is_listed_loaded_and_asked(tmp_path: Path, mock_clock: Moc
         (info,) = provider.files.listed()
         assert (info.id, info.context_tokens, info.prompt_price) == (
             "gemma",
-            limits.LOCAL_CONTEXT_TOKENS,
+            LOCAL_CONTEXT_TOKENS,
             0.0,
         )
         pieces, error = await ask(provider, "gemma")
@@ -366,10 +371,10 @@ async def test_an_idle_model_is_unloaded(tmp_path: Path, mock_clock: MockClock) 
         pieces, _ = await ask(provider, "gemma")
         pid = int(text_of(pieces).split()[1])
         await trio.testing.wait_all_tasks_blocked(0.01)
-        mock_clock.jump(limits.LOCAL_IDLE_S - 1)
+        mock_clock.jump(LOCAL_IDLE_S - 1)
         await trio.testing.wait_all_tasks_blocked(0.01)
         assert alive(pid)
-        mock_clock.jump(limits.LOCAL_IDLE_S)
+        mock_clock.jump(LOCAL_IDLE_S)
         with trio.fail_after(3600):
             while alive(pid):
                 await trio.testing.wait_all_tasks_blocked(0.01)
@@ -474,7 +479,7 @@ async def test_three_doors_to_a_real_model(tmp_path: Path) -> None:
         for kind in ("llamacpp", "compatible"):
             provider = build(Endpoint("door", kind, child.address, api_key=child.key))
             (info,) = await provider.models()
-            assert (info.id, info.context_tokens) == ("real", limits.LOCAL_CONTEXT_TOKENS)
+            assert (info.id, info.context_tokens) == ("real", LOCAL_CONTEXT_TOKENS)
             async with Stream(provider, asked) as pieces:
                 again = [piece async for piece in pieces]
             await provider.aclose()
@@ -503,7 +508,7 @@ async def test_failures_of_a_real_server(tmp_path: Path) -> None:
             async with local.open(long) as opened:
                 assert [piece async for piece in opened]
         assert too_long.value.kind == "context_exceeded"
-        assert too_long.value.limit_tokens == limits.LOCAL_CONTEXT_TOKENS
+        assert too_long.value.limit_tokens == LOCAL_CONTEXT_TOKENS
         assert (too_long.value.used_tokens or 0) > 20_000
         with trio.fail_after(20):  # an endless reply is stopped, and the server is free again
             for _ in range(3):

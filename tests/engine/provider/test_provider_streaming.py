@@ -22,7 +22,15 @@ from flower.engine.provider.base import (
     Spent,
     Text,
 )
-from flower.engine.provider.retry import CLOUD, LOCAL, Stream
+from flower.engine.provider.retry import (
+    CLOUD,
+    IDLE_TIMEOUT_S,
+    LOADING_POLL_S,
+    LOCAL,
+    RETRY_AFTER_MAX_S,
+    RETRY_CAP_S,
+    Stream,
+)
 from flower.engine.provider.services.openai import OpenAIProvider
 from flower.errors import ProviderError
 from tests.provider_world import (
@@ -156,7 +164,7 @@ async def test_passing_failures_are_retried_before_the_first_word(
     assert text_of(pieces) == "a"
     assert len(script.opened) == 3
     assert any("again in" in piece.what for piece in pieces if isinstance(piece, Loading))
-    assert trio.current_time() < 3 * limits.RETRY_CAP_S
+    assert trio.current_time() < 3 * RETRY_CAP_S
 
 
 @pytest.mark.parametrize("kind", RETRIED)
@@ -191,11 +199,11 @@ async def test_retry_after_is_honoured(autojump_clock: MockClock) -> None:
     script = Script([failure("rate_limit", after=20.0)], [Text("a"), DONE])
     _, error = await listen(of(script))
     assert error is None
-    assert 20 <= trio.current_time() <= 20 + limits.RETRY_CAP_S
+    assert 20 <= trio.current_time() <= 20 + RETRY_CAP_S
 
 
 async def test_a_wait_that_is_too_long_is_left_to_the_user(autojump_clock: MockClock) -> None:
-    script = Script([failure("rate_limit", after=limits.RETRY_AFTER_MAX_S + 1)])
+    script = Script([failure("rate_limit", after=RETRY_AFTER_MAX_S + 1)])
     _, error = await listen(of(script))
     assert error is not None
     assert error.kind == "rate_limit"
@@ -301,7 +309,7 @@ async def test_the_listener_may_take_its_time(autojump_clock: MockClock) -> None
     async with of(script) as pieces:
         async for piece in pieces:
             said += text_of([piece])
-            await trio.sleep(limits.IDLE_TIMEOUT_S + 10)
+            await trio.sleep(IDLE_TIMEOUT_S + 10)
     assert said == "ab"
 
 
@@ -429,7 +437,7 @@ async def test_a_server_that_loads_its_model_is_waited_for(autojump_clock: MockC
     pieces, error = await listen(of(make_provider(family, network)))
     assert error is None
     assert Loading("loading the model") in pieces
-    assert trio.current_time() == pytest.approx(60 * limits.LOADING_POLL_S)
+    assert trio.current_time() == pytest.approx(60 * LOADING_POLL_S)
 
 
 async def test_a_server_that_loads_for_ever_is_given_up(autojump_clock: MockClock) -> None:

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from flower import limits, machine
 from flower.engine.recall import embedder, native_check
 from flower.engine.recall import minilm as model_files
-from flower.engine.recall.embedder import Job, Pool
+from flower.engine.recall.embedder import EMBED_BATCH_TOKENS, Job, Pool
 from flower.engine.recall.minilm import DIMENSION, NAME, TOKEN_WIDTH, MiniLM, OnnxModel, find_model
 from flower.engine.recall.native_check import check_native
 from flower.errors import EmbedError
@@ -302,7 +302,7 @@ def test_batches_answer_every_text_once_at_one_length_within_the_budget(
         batch = pool.take()
         assert len({len(text) for text in batch.texts}) == 1
         assert len(set(batch.texts)) == len(batch.texts)
-        assert len(batch.texts) == 1 or sum(map(len, batch.texts)) <= limits.EMBED_BATCH_TOKENS
+        assert len(batch.texts) == 1 or sum(map(len, batch.texts)) <= EMBED_BATCH_TOKENS
         for job, index, row in batch.owners:
             assert batch.texts[row] == job.tokens[index]
             answered.append((job, index))

@@ -12,12 +12,12 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from flower import limits
 from flower.engine.recall import minilm, scope_index
-from flower.engine.recall.background import Background
+from flower.engine.recall.background import EMBED_RETRY_S, INDEX_SAVE_IDLE_S, Background
 from flower.engine.recall.base import Hit, Query
 from flower.engine.recall.hnsw import Marks
-from flower.engine.recall.query import context_of, split_parts
+from flower.engine.recall.minilm import EMBED_CHARS
+from flower.engine.recall.query import RECALL_CONTEXT_CHARS, RECALL_PARTS, context_of, split_parts
 from flower.engine.recall.query_encoder import VectorCache
 from flower.engine.recall.scope_index import ScopeIndex
 from flower.engine.recall.tokenizers import PieceTable
@@ -70,7 +70,7 @@ def test_a_token_tells_when_it_has_a_letter_or_a_digit() -> None:
 
 
 def test_what_the_model_reads_is_bounded_and_whole() -> None:
-    assert minilm.clean("a" * (limits.EMBED_CHARS + 1)) == "a" * limits.EMBED_CHARS
+    assert minilm.clean("a" * (EMBED_CHARS + 1)) == "a" * EMBED_CHARS
     assert minilm.clean("a\ud800b") == "a?b"
 
 
@@ -113,9 +113,9 @@ async def test_only_what_waits_is_hurried(mock_clock: MockClock) -> None:
     ("failure", "refused", "unsaved", "pause"),
     [
         ("", "", False, math.inf),
-        ("", "", True, limits.INDEX_SAVE_IDLE_S),
-        ("no", "", True, limits.EMBED_RETRY_S),
-        ("", "no", False, limits.EMBED_RETRY_S),
+        ("", "", True, INDEX_SAVE_IDLE_S),
+        ("no", "", True, EMBED_RETRY_S),
+        ("", "no", False, EMBED_RETRY_S),
     ],
 )
 def test_a_failed_model_is_asked_again_and_an_index_saved_when_idle(
@@ -216,7 +216,7 @@ def test_the_vectors_asked_for_last_are_kept() -> None:
 
 
 def test_a_context_is_cut_at_a_word_and_its_end_is_kept() -> None:
-    most = limits.RECALL_CONTEXT_CHARS
+    most = RECALL_CONTEXT_CHARS
     assert context_of(Query("?", context=f" {'a' * most} ")) == "a" * most
     found = context_of(Query("?", context="word " * most + "end"))
     assert found.endswith(" end")
@@ -258,7 +258,7 @@ def test_a_line_has_so_many_parts() -> None:
         )
     ]
     parts = split_parts(" ".join(asked), "english")
-    assert len(parts) == limits.RECALL_PARTS
+    assert len(parts) == RECALL_PARTS
     assert " ".join(parts) == " ".join(asked)
 
 

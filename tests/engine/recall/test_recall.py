@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 
 from flower import limits
 from flower.engine.recall import vector_indexes
+from flower.engine.recall.background import EMBED_RETRY_S
 from flower.engine.recall.base import Embedder, Query
-from flower.engine.recall.library import PassageLibrary
+from flower.engine.recall.library import MEMORIES_TITLED, MEMORY_REST_S, PassageLibrary
 from flower.engine.recall.query import context_of
 from flower.engine.recall.query_encoder import VectorCache
+from flower.engine.recall.search import RECALL_LORE_RESULTS
 from flower.engine.store import term_rows, vector_rows
 from flower.engine.store.connection import Store
 from flower.engine.store.exchanges import memory_of, memory_text, memory_title
@@ -238,7 +240,7 @@ async def test_without_a_model_recall_goes_by_words_and_says_so_once(
             assert (await brain.texts("Who is in the Ash Concord?"))[0].startswith("The Ash Concord")
         assert brain.lines == ["✗ Recall goes by words only: the embedding model is missing"]
         embedder.broken = False
-        await trio.sleep(2 * limits.EMBED_RETRY_S)
+        await trio.sleep(2 * EMBED_RETRY_S)
         assert await without_vectors(brain.library) == 0
         found = await brain.library.recall(Query("Ash Concord", lore_scope=VAEL))
         assert found[0].similarity is not None
@@ -348,7 +350,7 @@ async def test_recall_stays_within_its_budget(
         for budget in (30, 100, 300):
             found = await brain.library.recall(Query("tide", lore_scope=VAEL, budget_tokens=budget))
             assert sum(item.tokens for item in found) <= budget
-        assert len(found) <= limits.RECALL_LORE_RESULTS
+        assert len(found) <= RECALL_LORE_RESULTS
 
 
 async def test_the_context_widens_a_search_that_says_little(
@@ -435,7 +437,7 @@ async def test_a_large_world_gets_a_graph_that_survives_a_restart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Real clock: the graph is built in a thread, saved at the end, and loaded by the next engine."""
-    monkeypatch.setattr(limits, "EXACT_ROWS", 50)
+    monkeypatch.setattr("flower.engine.recall.scope_index.EXACT_ROWS", 50)
     text = "\n\n".join(f"# Part {n}\n\nParagraph number {n} of the chronicle." for n in range(120))
     async with open_brain(tmp_path, HashEmbedder()) as brain:
         await brain.library.sync_source(VAEL, "world", "", text)
@@ -462,7 +464,7 @@ async def test_a_graph_is_made_once_hnswlib_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may be compiled while one plays: until then every answer is exact, and nobody is warned."""
-    monkeypatch.setattr(limits, "EXACT_ROWS", 50)
+    monkeypatch.setattr("flower.engine.recall.scope_index.EXACT_ROWS", 50)
     there: list[str] = []
     monkeypatch.setattr(vector_indexes, "is_installed", lambda: bool(there))
     text = "\n\n".join(f"# Part {n}\n\nParagraph number {n} of the chronicle." for n in range(120))
@@ -564,9 +566,9 @@ async def test_memories_get_their_vectors_when_a_prompt_needs_them_or_nobody_pla
         await trio.testing.wait_all_tasks_blocked()
         for number in (1, 2):
             await brain.library.remember(STORY, number, "", f"The player knocks, time {number}.")
-            await trio.sleep(limits.MEMORY_REST_S / 2)
+            await trio.sleep(MEMORY_REST_S / 2)
         assert embedder.embedded == []
-        await trio.sleep(limits.MEMORY_REST_S)
+        await trio.sleep(MEMORY_REST_S)
         assert len(embedder.embedded) == 2
         await brain.library.remember(STORY, 3, "", "The player waits.")
         brain.library.embed_soon()
@@ -579,7 +581,7 @@ async def test_memories_without_names_get_them_and_keep_what_they_are(
 ) -> None:
     """A few at a time; pins and the order of the story stay, and a name finds what was said."""
     async with open_brain(tmp_path, HashEmbedder()) as brain:
-        many = limits.MEMORIES_TITLED + 2
+        many = MEMORIES_TITLED + 2
         for number in range(many):
             await brain.library.remember(STORY, number + 1, "", memory_of("I wait.", f"Bell {number}."))
         await brain.library.pin((await brain.library.list(STORY))[0].id)
@@ -642,7 +644,7 @@ async def test_a_large_scope_is_read_before_its_first_question(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Real clock: files are read in a thread. A small one is left to its first question, if there ever is one."""
-    monkeypatch.setattr(limits, "WARM_PASSAGES", 2)
+    monkeypatch.setattr("flower.engine.recall.background.WARM_PASSAGES", 2)
     async with open_brain(tmp_path, HashEmbedder()) as brain:
         await brain.library.sync_source(VAEL, "world", "Vael", LORE)
         await brain.library.remember(STORY, 1, "", "Tomas hid the brass key below the third step.")

@@ -156,9 +156,9 @@ async def test_a_folder_that_goes_and_comes_back_takes_no_lore_along(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An unmounted disk is no deletion."""
-    monkeypatch.setattr(limits, "FOLDER_RESCAN_MS", 100)
-    monkeypatch.setattr(limits, "FOLDER_STEP_MS", 50)
-    monkeypatch.setattr(limits, "FOLDER_RETRY_S", 0.05)
+    monkeypatch.setattr("flower.engine.recall.folders.FOLDER_RESCAN_MS", 100)
+    monkeypatch.setattr("flower.engine.recall.folders.FOLDER_STEP_MS", 50)
+    monkeypatch.setattr("flower.engine.recall.folders.FOLDER_RETRY_S", 0.05)
     async with open_world(tmp_path) as world, trio.open_nursery() as nursery:
         world.write("a.md", "First.")
         nursery.start_soon(world.folder.follow)

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower import limits
 from flower.engine.recall.base import Hit, Query, Ranked, Score
 from flower.engine.recall.query import (
+    KEYWORD_TERMS,
+    RECALL_CONTEXT_CHARS,
+    RECALL_PARTS,
     context_of,
     context_weight,
     keywords,
@@ -24,6 +26,7 @@ from flower.engine.recall.query import (
     words_found,
 )
 from flower.engine.recall.ranking import (
+    LATE_CANDIDATES,
     Share,
     Signals,
     Tuning,
@@ -105,14 +108,14 @@ def test_an_answer_gains_by_the_question_before_it() -> None:
 
 def test_late_interaction_decides_among_the_best_only() -> None:
     """However well the tokens of a passage behind them fit."""
-    many = limits.LATE_CANDIDATES + 5
+    many = LATE_CANDIDATES + 5
     words = {number: float(many - number) for number in range(many)}
     scores = rank(Signals(words), Tuning())
     late = {number: number / many for number in best_of(scores)}
     ranked = rank_again(scores, late, Signals(words), Tuning(late_share=Share(1.0, 1.0)))
     order = sorted(ranked, key=lambda i: -ranked[i].total)
-    assert order[0] == limits.LATE_CANDIDATES - 1
-    assert order[-5:] == list(range(limits.LATE_CANDIDATES, many))
+    assert order[0] == LATE_CANDIDATES - 1
+    assert order[-5:] == list(range(LATE_CANDIDATES, many))
 
 
 def test_while_tokens_are_missing_like_is_compared_with_like() -> None:
@@ -280,7 +283,7 @@ def test_keywords_are_the_telling_words_once() -> None:
     assert asked == ("old", "ferryman", "vael")
     assert keywords("Who are you?", "english") == ()
     assert keywords("Mara's ledger", "english", left_out=("ledger",)) == ("mara",)
-    assert len(keywords(" ".join(f"w{n}" for n in range(99)), "english")) == limits.KEYWORD_TERMS
+    assert len(keywords(" ".join(f"w{n}" for n in range(99)), "english")) == KEYWORD_TERMS
 
 
 def test_a_line_that_says_little_leans_on_its_context() -> None:
@@ -290,7 +293,7 @@ def test_a_line_that_says_little_leans_on_its_context() -> None:
 
 def test_the_end_of_the_context_counts_cut_at_a_word() -> None:
     context = context_of(Query("x", context="first " + "word " * 400 + "last"))
-    assert len(context) <= limits.RECALL_CONTEXT_CHARS
+    assert len(context) <= RECALL_CONTEXT_CHARS
     assert context.startswith("word")
     assert context.endswith("last")
     assert context_of(Query("x")) == ""
@@ -359,9 +362,9 @@ def test_several_questions_are_asked_one_by_one(question: str, parts: list[str])
 
 
 def test_a_line_has_so_many_questions_at_most() -> None:
-    line = " ".join(f"Where is the brass key {n}?" for n in range(limits.RECALL_PARTS + 2))
+    line = " ".join(f"Where is the brass key {n}?" for n in range(RECALL_PARTS + 2))
     parts = split_parts(line, "english")
-    assert len(parts) == limits.RECALL_PARTS
+    assert len(parts) == RECALL_PARTS
     assert " ".join(parts) == line
     both = split_parts("Wo ist der Schlüssel im Turm und who was that man?", "german")
     assert len(both) == 1

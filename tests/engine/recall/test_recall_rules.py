@@ -10,18 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flower import limits
 from flower.engine.lorebook.book import Entry
 from flower.engine.recall import candidates, folders, lore_files, native_check
 from flower.engine.recall.base import Query
 from flower.engine.recall.chunking import _LETTERS_PER_PIECE as LETTERS
 from flower.engine.recall.chunking import _windows as windows
 from flower.engine.recall.chunking import outline, word_pieces
-from flower.engine.recall.embedder import Job, Pool
+from flower.engine.recall.embedder import EMBED_BATCH_TOKENS, Job, Pool
 from flower.engine.recall.keyword_index import KeywordIndex, QueryTerm
 from flower.engine.recall.query import context_weight, split_question
 from flower.engine.recall.ranking import Share, Signals, Tuning, rank, rank_again
-from flower.engine.recall.scope_index import ScopeIndex
+from flower.engine.recall.scope_index import INDEX_DEAD_SHARE, ScopeIndex
 from flower.engine.recall.selection import Evidence, answered, chance
 from flower.engine.store.library import books
 from flower.engine.store.sqlite.connection import migrate
@@ -86,7 +85,7 @@ def test_who_is_asked_belongs_to_each_question(line: str, question: str) -> None
 
 def test_a_batch_is_as_full_as_it_may_be() -> None:
     length = 64
-    most = limits.EMBED_BATCH_TOKENS // length
+    most = EMBED_BATCH_TOKENS // length
     pool = Pool()
     pool.add(Job([(number, *range(length - 1)) for number in range(2 * most + 1)]))
     sizes = []
@@ -97,7 +96,7 @@ def test_a_batch_is_as_full_as_it_may_be() -> None:
 
 def test_a_text_that_is_in_a_full_batch_already_comes_along() -> None:
     length = 64
-    most = limits.EMBED_BATCH_TOKENS // length
+    most = EMBED_BATCH_TOKENS // length
     texts = [(number, *range(length - 1)) for number in range(most)]
     pool = Pool()
     pool.add(Job([*texts, texts[0]]))
@@ -169,7 +168,7 @@ def test_the_line_before_leads_by_its_tokens_as_much_as_tokens_count() -> None:
 
 @pytest.mark.parametrize(("dead", "worn"), [(2, False), (3, False), (4, True)])
 def test_a_graph_is_worn_when_more_than_its_share_is_dead(dead: int, worn: bool) -> None:
-    assert limits.INDEX_DEAD_SHARE == 0.3
+    assert INDEX_DEAD_SHARE == 0.3
     index = ScopeIndex.__new__(ScopeIndex)
     index._dead, index._marks = dead, dict.fromkeys(range(10 - dead), b"")  # type: ignore[assignment]
     assert index._is_worn == worn

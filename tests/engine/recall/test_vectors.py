@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from flower import limits
 from flower.engine.recall import hnsw
 from flower.engine.recall.hnsw import Marks
 from flower.engine.recall.scope_index import Exact, ScopeIndex
@@ -39,8 +38,8 @@ def open_index(folder: Path, model_id: str = "m") -> ScopeIndex:
 
 @pytest.fixture
 def small_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "EXACT_ROWS", 500)
-    monkeypatch.setattr(limits, "INDEX_TAIL_ROWS", 100)
+    monkeypatch.setattr("flower.engine.recall.scope_index.EXACT_ROWS", 500)
+    monkeypatch.setattr("flower.engine.recall.scope_index.INDEX_TAIL_ROWS", 100)
 
 
 def built(folder: Path, count: int = 1000) -> ScopeIndex:

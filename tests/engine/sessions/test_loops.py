@@ -12,7 +12,13 @@ from flower import limits
 from flower.engine.provider.answers import short_text
 from flower.engine.provider.base import Completion, Finish, Text
 from flower.engine.provider.retry import Stream
-from flower.engine.sessions.reply_watch import LoopGuard, less_alike, shared_sentence
+from flower.engine.sessions.reply_watch import (
+    LOOP_CHARS,
+    LOOP_TIMES,
+    LoopGuard,
+    less_alike,
+    shared_sentence,
+)
 from flower.engine.store import stories
 from flower.protocol.messages import SystemUpdate
 from tests.engine_world import engine_world
@@ -49,7 +55,7 @@ def test_the_same_again_and_again(unit: str) -> None:
     worth, after = told(start, unit * (20_000 // len(unit)))
     assert worth is not None
     assert len(start) <= worth <= len(start) + len(unit) + 1
-    assert after < len(start) + max(limits.LOOP_CHARS, limits.LOOP_TIMES * len(unit)) + 500
+    assert after < len(start) + max(LOOP_CHARS, LOOP_TIMES * len(unit)) + 500
 
 
 def test_one_sentence_between_everything_else() -> None:

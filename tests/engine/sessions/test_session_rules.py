@@ -28,7 +28,7 @@ from flower.engine.sessions.session import (
     GrowingReply,
     Session,
 )
-from flower.engine.sessions.summaries import Summariser
+from flower.engine.sessions.summaries import SUMMARY_FAILURES_KEPT, Summariser
 from flower.engine.sessions.turn_outcome import ReplyMeter, complaint_of, cost_of
 from flower.engine.store.extra import MessageExtra
 from flower.engine.store.selections import Selection
@@ -182,9 +182,9 @@ async def test_a_failing_summary_is_said_once_from_the_second_time_on() -> None:
 
 def test_the_failures_of_so_many_stories_are_remembered() -> None:
     failing = summariser()
-    for number in range(limits.SUMMARY_FAILURES_KEPT + 3):
+    for number in range(SUMMARY_FAILURES_KEPT + 3):
         failing._failed(Session(f"s{number}", "harbour", "mara"), CommandError("no."))
-    assert len(failing._failures) == limits.SUMMARY_FAILURES_KEPT
+    assert len(failing._failures) == SUMMARY_FAILURES_KEPT
     assert next(iter(failing._failures)) == "s3"
 
 

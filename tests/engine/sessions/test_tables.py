@@ -9,13 +9,13 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from flower import limits
 from flower.client.events import Send
 from flower.engine.commands import lookup
 from flower.engine.sessions.outbox import Outbox
 from flower.engine.sessions.rights import Visitor
 from flower.engine.sessions.tables import next_speaker
 from flower.engine.store import audit, seats, stories, users
+from flower.engine.store.seats import SEATS, TABLE_CODES
 from flower.protocol.messages import UNSET, ErrorEvent, Recall, State, SystemUpdate
 from flower.tui.state import status_line
 from tests import tui_world
@@ -318,11 +318,11 @@ async def test_who_was_away_recalls_nothing_of_what_was_said_meanwhile(
 
 async def test_a_table_has_so_many_seats_and_codes(autojump_clock: MockClock, tmp_path: Path) -> None:
     async with table(tmp_path / "flower.db") as at:
-        for number in range(limits.SEATS - 2):
+        for number in range(SEATS - 2):
             await at.world.database.write(users.add, f"u{number}", 1.0)
             assert "sits at" in await hear(at.owner, f"/table invite u{number}")
         assert "the most there can be" in await hear(at.owner, "/table invite olaf")
-        for _ in range(limits.TABLE_CODES):
+        for _ in range(TABLE_CODES):
             assert "/table join" in await hear(at.owner, "/table code")
         assert "the most" in await hear(at.owner, "/table code")
 

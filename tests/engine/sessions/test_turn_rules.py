@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 from msgspec import UNSET
 
-from flower import limits
 from flower.engine.game.clocks import Clock, Now
 from flower.engine.provider.base import Spent
 from flower.engine.sessions import recap, reply_watch, turn_outcome
-from flower.engine.sessions.reply_watch import LoopGuard, less_alike, shared_sentence
+from flower.engine.sessions.reply_watch import LOOP_TAIL_CHARS, LoopGuard, less_alike, shared_sentence
 from flower.engine.sessions.session import GrowingReply, Session
 from flower.errors import CommandError, FlowerError, ProviderError
 from flower.protocol.messages import Usage
@@ -91,7 +90,7 @@ def test_a_piece_that_comes_again_and_again_is_kept_once() -> None:
 
 
 def test_a_reply_that_comes_as_a_whole_is_not_stopped() -> None:
-    assert LoopGuard().feed("round and " * limits.LOOP_TAIL_CHARS) is None
+    assert LoopGuard().feed("round and " * LOOP_TAIL_CHARS) is None
 
 
 def test_a_sentence_between_everything_else_is_kept_once() -> None:

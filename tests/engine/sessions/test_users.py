@@ -10,14 +10,16 @@ import trio.testing
 from quart.testing.connections import WebsocketResponseError
 from trio.testing import MockClock
 
-from flower import limits
 from flower.engine.admin import users_cli
 from flower.engine.server.access import Access, Peer
 from flower.engine.server.app import create_app
 from flower.engine.server.lifetime import Lifetime
+from flower.engine.sessions.departures import USERS_LOOK_S
 from flower.engine.sessions.rights import GUEST, Visitor
 from flower.engine.store import audit, seats, selections, stories, users, whispers
+from flower.engine.store.audit import AUDIT_CHARS
 from flower.engine.store.connection import Connection
+from flower.engine.store.users import USER_TOKENS
 from flower.errors import CommandError
 from flower.home import Home
 from tests import postgres_cluster
@@ -79,7 +81,7 @@ def test_names_are_plain(db: Connection, name: str) -> None:
 
 def test_there_are_so_many_tokens_of_one_user_and_no_two_of_a_label(db: Connection) -> None:
     user = users.add(db, "ines", 1.0)
-    for number in range(limits.USER_TOKENS):
+    for number in range(USER_TOKENS):
         users.add_token(db, user, users.new_token(), f"t{number}", 1.0)
     with pytest.raises(CommandError, match="most"):
         users.add_token(db, user, users.new_token(), "one more", 1.0)
@@ -89,17 +91,17 @@ def test_there_are_so_many_tokens_of_one_user_and_no_two_of_a_label(db: Connecti
 
 
 def test_the_audit_log_keeps_the_newest_alone(db: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "AUDIT_ROWS", 3)
+    monkeypatch.setattr("flower.engine.store.audit.AUDIT_ROWS", 3)
     for number in range(5):
         audit.note(db, 0, "login", "x" * 500 + str(number), float(number))
     assert [entry.at for entry in audit.newest(db, 10)] == [4.0, 3.0, 2.0]
-    assert all(len(entry.about) <= limits.AUDIT_CHARS for entry in audit.newest(db, 10))
+    assert all(len(entry.about) <= AUDIT_CHARS for entry in audit.newest(db, 10))
 
 
 def test_nobody_pushes_others_out_of_the_audit_log(
     db: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "AUDIT_ROWS_USER", 3)
+    monkeypatch.setattr("flower.engine.store.audit.AUDIT_ROWS_USER", 3)
     audit.note(db, 0, "refused", "a token", 1.0)
     audit.note(db, 2, "login", "ned", 2.0)
     for number in range(20):
@@ -238,10 +240,10 @@ async def test_who_is_in_with_a_token_leaves_when_it_is_revoked(
         gone: list[str] = []
         visitor = Visitor(number, "ines", token.mark, lambda: gone.append("ines"))
         client = await _connect(world, visitor)
-        await trio.sleep(2 * limits.USERS_LOOK_S)
+        await trio.sleep(2 * USERS_LOOK_S)
         assert gone == []
         await world.database.write(users.revoke, number, "laptop")
-        await trio.sleep(2 * limits.USERS_LOOK_S)
+        await trio.sleep(2 * USERS_LOOK_S)
         assert set(gone) == {"ines"}
         world.engine.disconnect(client)
 

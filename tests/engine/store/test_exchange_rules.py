@@ -161,9 +161,11 @@ def test_the_last_whole_replies_of_a_model_elsewhere_are_read_so_far_back(
     assert exchanges.replies_elsewhere(db, S, "m", 9) == ("reply 4", "reply 1", "reply 0")
     assert exchanges.replies_elsewhere(db, S, "m", 2) == ("reply 4", "reply 1")
     assert exchanges.replies_elsewhere(db, "t", "m", 9) == ("here",)
-    monkeypatch.setattr(limits, "CUE_LOOK_BACK", 9)  # lines and replies: reply 0 is the ninth
+    monkeypatch.setattr(
+        "flower.engine.store.exchanges.CUE_LOOK_BACK", 9
+    )  # lines and replies: reply 0 is the ninth
     assert exchanges.replies_elsewhere(db, S, "m", 9) == ("reply 4", "reply 1", "reply 0")
-    monkeypatch.setattr(limits, "CUE_LOOK_BACK", 8)
+    monkeypatch.setattr("flower.engine.store.exchanges.CUE_LOOK_BACK", 8)
     assert exchanges.replies_elsewhere(db, S, "m", 9) == ("reply 4", "reply 1")
 
 

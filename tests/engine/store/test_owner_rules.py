@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from flower import limits
 from flower.engine.assets.kinds import Character, World
 from flower.engine.store import allowances, seats, selections, stories, trash, users
 from flower.engine.store.connection import Connection
@@ -213,7 +212,7 @@ def test_codes_of_a_table_end_with_the_guests_who_came_in_with_them(
     assert seats.end_codes(db, S) == 1
     assert [users.by_token(db, code.text, 3.0) is not None for code in codes.values()] == [False, True]
     assert seats.seat_guest(db, codes[S].text, 3.0) is None
-    monkeypatch.setattr(limits, "TABLE_CODES", 0)  # fewer than there are
+    monkeypatch.setattr("flower.engine.store.seats.TABLE_CODES", 0)  # fewer than there are
     with pytest.raises(CommandError, match="codes of this table hold"):
         seats.add_code(db, "t", users.new_token(), seats.READER, 9.0, 3.0)
     trash.delete(db, "t", 4.0)
@@ -276,7 +275,7 @@ def test_a_removed_user_leaves_nothing_and_takes_nothing_of_others(db: Connectio
 
 
 def test_a_home_has_so_many_users(db: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "USERS", 2)
+    monkeypatch.setattr("flower.engine.store.users.USERS", 2)
     assert users.add(db, " Ada ", 1.0) == 2
     with pytest.raises(CommandError, match="There are 2 users"):
         users.add(db, "brand", 1.0)

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import trio
 
-from flower import limits
 from flower.engine.store import paths, stories, trash, tree
 from flower.engine.store.connection import Connection
 from flower.errors import CommandError
@@ -67,7 +66,7 @@ def test_a_snapshot_of_a_way_stays_as_it_was(db: Connection) -> None:
 
 def test_only_so_much_is_kept(db: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """The way asked for longest ago goes first; a single one may be as long as it is."""
-    monkeypatch.setattr(limits, "PATH_IDS_KEPT", 9)
+    monkeypatch.setattr("flower.engine.store.paths.PATH_IDS_KEPT", 9)
     first, second, third = (played(db, 2, name) for name in "abc")
     for ids in (first, second, first, third):
         assert walked(db, ids[-1]) == ids

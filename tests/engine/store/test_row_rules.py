@@ -94,7 +94,7 @@ def test_a_persona_is_bound_and_removed_once(db: Connection) -> None:
 
 
 def test_a_table_has_so_many_seats(db: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "SEATS", 2)
+    monkeypatch.setattr("flower.engine.store.seats.SEATS", 2)
     for name in ("olaf", "brand"):
         users.add(db, name, 1.0)
     for user in (1, 2):
@@ -106,7 +106,7 @@ def test_a_table_has_so_many_seats(db: Connection, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_table_has_so_many_codes_that_hold(db: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "TABLE_CODES", 2)
+    monkeypatch.setattr("flower.engine.store.seats.TABLE_CODES", 2)
     codes = [users.new_token() for _ in range(4)]
     for code, ends in zip(codes, (5.0, 9.0), strict=False):
         seats.add_code(db, S, code, seats.PLAYER, ends, 1.0)
@@ -121,7 +121,7 @@ def test_a_table_has_so_many_codes_that_hold(db: Connection, monkeypatch: pytest
 
 
 def test_a_story_has_so_many_whispers(db: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "WHISPERS", 2)
+    monkeypatch.setattr("flower.engine.store.whispers.WHISPERS", 2)
     for number in range(2):
         whispers.add(db, S, 1, 1, 2, f"psst {number}", 1.0)
     with pytest.raises(CommandError, match="2 whispers"):
@@ -143,7 +143,7 @@ def test_a_user_has_so_many_favourites(
 
 
 def test_a_user_has_so_many_tokens_with_labels(db: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "USER_TOKENS", 2)
+    monkeypatch.setattr("flower.engine.store.users.USER_TOKENS", 2)
     tokens = [users.new_token() for _ in range(3)]
     users.add_token(db, 1, tokens[0], "x" * users.LABEL_CHARS, 1.0)
     for label in ("", "x" * (users.LABEL_CHARS + 1)):

@@ -86,14 +86,14 @@ def test_ways_of_few_messages_are_kept_the_oldest_forgotten(monkeypatch: pytest.
             stories.create_session(db, story, "harbour", "mara", "Hello.", 1.0)
         leaves = [number for (number,) in db.execute("SELECT id FROM messages ORDER BY id").fetchall()]
         paths = Paths()
-        monkeypatch.setattr(limits, "PATH_IDS_KEPT", 2)
+        monkeypatch.setattr("flower.engine.store.paths.PATH_IDS_KEPT", 2)
         for story, leaf in zip("ab", leaves, strict=False):
             paths.to(db, story, leaf)
         assert list(paths._saved) == ["a", "b"]
         paths.to(db, "a", leaves[0])
         paths.to(db, "c", leaves[2])
         assert list(paths._saved) == ["a", "c"]
-        monkeypatch.setattr(limits, "PATH_IDS_KEPT", 0)
+        monkeypatch.setattr("flower.engine.store.paths.PATH_IDS_KEPT", 0)
         paths.to(db, "a", leaves[0])
         assert list(paths._saved) == ["a"]  # the one that is asked for is kept, however long
 

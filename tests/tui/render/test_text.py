@@ -8,9 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flower import limits
 from flower.tui.render import cell_width
-from flower.tui.render.text import clean, cut, fit, graphemes, width, wrap, wrapped
+from flower.tui.render.text import (
+    COMBINING_MARKS,
+    TAB_COLUMNS,
+    clean,
+    cut,
+    fit,
+    graphemes,
+    width,
+    wrap,
+    wrapped,
+)
 
 FAMILY = "👨\u200d👩\u200d👧"
 
@@ -98,7 +107,7 @@ def test_random_bytes_never_leave_an_introducer(data: bytes) -> None:
     ("source", "wanted"),
     [
         ("plain\ntext", "plain\ntext"),
-        ("a\tb", "a" + " " * limits.TAB_COLUMNS + "b"),
+        ("a\tb", "a" + " " * TAB_COLUMNS + "b"),
         ("nb\u00a0sp", "nb sp"),
         ("wide\u3000space", "wide  space"),
         ("e\u0301", "é"),
@@ -119,7 +128,7 @@ def test_scripts_of_the_world_survive(source: str, wanted: str) -> None:
 
 
 def test_stacked_marks_are_capped() -> None:
-    assert len(clean("e" + "\u0323" * 100)) <= 1 + limits.COMBINING_MARKS
+    assert len(clean("e" + "\u0323" * 100)) <= 1 + COMBINING_MARKS
 
 
 @pytest.mark.parametrize(

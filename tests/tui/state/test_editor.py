@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from flower import limits
 from flower.tui.render.text import graphemes, width
-from flower.tui.state.editor import _ACTIONS, Editor
+from flower.tui.state.editor import _ACTIONS, INPUT_HISTORY, KILL_RING, UNDO_STEPS, Editor
 from flower.tui.term.inputs import Key
 
 FAMILY = "👨\u200d👩\u200d👧"
@@ -109,13 +109,13 @@ def test_keys_that_are_not_for_editing_are_left_alone() -> None:
 
 def test_everything_that_grows_is_bounded() -> None:
     editor = Editor()
-    for number in range(limits.UNDO_STEPS + 50):
+    for number in range(UNDO_STEPS + 50):
         editor = editor.with_text(f"text {number}").kill_to_start()
-    assert len(editor.undo_stack) <= limits.UNDO_STEPS
-    assert len(editor.kills) <= limits.KILL_RING
-    for number in range(limits.INPUT_HISTORY + 5):
+    assert len(editor.undo_stack) <= UNDO_STEPS
+    assert len(editor.kills) <= KILL_RING
+    for number in range(INPUT_HISTORY + 5):
         _, editor = editor.with_text(str(number)).submit()
-    assert len(editor.history) == limits.INPUT_HISTORY
+    assert len(editor.history) == INPUT_HISTORY
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,8 @@ from flower.tui.state.effects import (
     Suspend,
 )
 from flower.tui.state.model import Configured, Edited, Notice, Notified, Restored, Settings
-from flower.tui.state.update import draft_of, next_wake
+from flower.tui.state.transcript import STORY_MESSAGES
+from flower.tui.state.update import NOTICE_S, draft_of, next_wake
 from flower.tui.term.inputs import Focus, Key, Mouse, Paste
 from tests.tui_world import (
     COMMANDS,
@@ -622,7 +623,7 @@ def test_scrolled_up_the_story_stays_put_while_a_reply_streams() -> None:
 
 def test_how_much_is_new_is_told_and_end_goes_there() -> None:
     face = long_story().type("<pageup><pageup>").says(reply_begins(41), chunk("two words ", 0))
-    face.tick(limits.NOTICE_S)
+    face.tick(NOTICE_S)
     assert "2 new words below" in face.text()
     face.type("<end>")
     assert face.model.scroll.follow
@@ -668,9 +669,9 @@ def test_a_reader_far_back_lets_the_newest_go_and_end_fetches_them() -> None:
     story = transcript.Transcript(session="s", more=1)
     page = [MessageView(0, "assistant", str(n), message=n) for n in range(1, 101)]
     story = transcript.show_page(story, "s", page, 1)
-    for _ in range(limits.STORY_MESSAGES // 100):
+    for _ in range(STORY_MESSAGES // 100):
         story = transcript.show_older(story, page, 1)
-    assert len(story.messages) == limits.STORY_MESSAGES
+    assert len(story.messages) == STORY_MESSAGES
     assert story.detached
     keys = [message.key for message in story.messages]
     assert keys == sorted(set(keys))
@@ -705,7 +706,7 @@ def test_only_offered_message_commands_have_a_key() -> None:
 
 def test_at_rest_nothing_wakes_up() -> None:
     face = playing()
-    face.tick(limits.NOTICE_S)
+    face.tick(NOTICE_S)
     assert next_wake(face.model) is None
 
 
@@ -713,7 +714,7 @@ def test_waiting_turns_a_spinner_and_streaming_does_not() -> None:
     face = playing().type("hi<enter>")
     assert next_wake(face.model) == pytest.approx(face.now + limits.SPINNER_S, abs=limits.SPINNER_S)
     face.says(user_line("hi", "n-1", 3), reply_begins(4), chunk("a", 0))
-    face.tick(limits.NOTICE_S)
+    face.tick(NOTICE_S)
     assert next_wake(face.model) is None
 
 
@@ -721,7 +722,7 @@ def test_reduced_motion_turns_nothing() -> None:
     face = playing()
     wishes = Settings(reduced_motion=True)
     face.put(Configured(wishes, face.model.theme, face.model.bindings)).type("hi<enter>")
-    face.tick(limits.NOTICE_S)
+    face.tick(NOTICE_S)
     assert next_wake(face.model) is None
 
 

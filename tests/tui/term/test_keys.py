@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from flower import limits
 from flower.tui.term.blessed_terminal import BlessedTerminal, KeyNames
 from flower.tui.term.inputs import Focus, Input, Key, Mouse, Paste, Reply
-from flower.tui.term.keys import Decoder
+from flower.tui.term.keys import SEQUENCE_BYTES, Decoder
 
 KEYS = {
     b"a": "a",
@@ -222,8 +222,8 @@ def test_an_endless_sequence_is_bounded() -> None:
     for _ in range(200):
         decoder.feed(b"\x1b]" + b"0" * 100)
     decoder.flush()
-    decoder.feed(b"\x1b[" + b"1;" * limits.SEQUENCE_BYTES)
-    assert len(decoder._data) <= limits.SEQUENCE_BYTES
+    decoder.feed(b"\x1b[" + b"1;" * SEQUENCE_BYTES)
+    assert len(decoder._data) <= SEQUENCE_BYTES
 
 
 def test_the_terminals_own_sequences_are_keys_too() -> None:

@@ -7,10 +7,9 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower import limits
 from flower.tui.term.inputs import Reply
 from flower.tui.term.keys import Decoder
-from flower.tui.term.tty import ANSWER, QUESTION, Pace
+from flower.tui.term.tty import ANSWER, PACE_BYTES, PACE_WINDOW_BYTES, QUESTION, Pace
 from tests.tui.term.test_terminal import XTERM, Pty, enter, tty
 
 __all__ = ["tty"]  # a fixture
@@ -38,7 +37,7 @@ def test_over_ssh_frames_wait_for_the_terminal_to_answer(tty: Pty) -> None:
     terminal = enter(tty, SSH)
     terminal.answered(Reply("attributes", "1"))
     tty.output()
-    terminal.write(b"x" * (limits.PACE_WINDOW_BYTES + 1))
+    terminal.write(b"x" * (PACE_WINDOW_BYTES + 1))
     assert tty.output().endswith(QUESTION)
     assert terminal.busy
     terminal.answered(Reply("status", "0"))
@@ -84,7 +83,7 @@ def test_answers_always_end_the_waiting(steps: list[int | None]) -> None:
             continue
         written += step
         asked += QUESTION in pace.marked(b"x" * step)
-    assert asked <= written // limits.PACE_BYTES
+    assert asked <= written // PACE_BYTES
     while pace.owed:
         pace.answered()
     assert not pace.behind

@@ -13,14 +13,13 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from flower import limits
 from flower.errors import TerminalError
 from flower.tui.render.style import TRUE_COLOR
 from flower.tui.term import capabilities
 from flower.tui.term.blessed_terminal import BlessedTerminal
 from flower.tui.term.inputs import Key, Reply
 from flower.tui.term.keys import Decoder
-from flower.tui.term.terminal import Terminal
+from flower.tui.term.terminal import CLIPBOARD_BYTES, Terminal
 from tests.paths import ROOT
 
 XTERM: dict[str, str] = {"TERM": "xterm-256color", "LANG": "C.UTF-8"}
@@ -231,7 +230,7 @@ def test_a_blocked_tty_never_blocks_us_and_loses_nothing(tty: Pty) -> None:
 def test_leaving_a_blocked_tty_takes_no_longer_than_its_bound(
     tty: Pty, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "RESTORE_S", 0.05)
+    monkeypatch.setattr("flower.tui.term.terminal.RESTORE_S", 0.05)
     before = termios.tcgetattr(tty.slave)
     terminal = enter(tty)
     terminal.write(b"x" * 1_000_000)
@@ -420,7 +419,7 @@ def test_copying_passes_through_multiplexers(
 
 
 def test_copying_is_bounded() -> None:
-    assert len(Terminal(0, environ=XTERM).copy("x" * 1_000_000)) < 2 * limits.CLIPBOARD_BYTES
+    assert len(Terminal(0, environ=XTERM).copy("x" * 1_000_000)) < 2 * CLIPBOARD_BYTES
 
 
 def test_a_title_cannot_end_itself_early() -> None:

@@ -37,6 +37,11 @@ from flower.engine.provider.http.response import (
 )
 from flower.errors import ProviderError
 
+CONNECT_TIMEOUT_S = 10.0
+WRITE_TIMEOUT_S = 60.0  # a long prompt over a slow uplink
+KEEPALIVE_S = 90.0  # the next turn within it needs no new TLS handshake
+CATALOGUE_BYTES = 16 * limits.MIB  # OpenRouter's list is about 1 MiB
+
 Auth = Callable[[str], dict[str, str]]
 
 
@@ -160,7 +165,7 @@ class HttpClient:
         with trio.move_on_after(timeout_s or limits.CATALOGUE_TIMEOUT_S):
             response = await self.send(method, path, body, origin, base_url=base_url)
             try:
-                data = await read_body(response, limits.CATALOGUE_BYTES, origin)
+                data = await read_body(response, CATALOGUE_BYTES, origin)
             finally:
                 await close(response)
             return _decoded(data, origin)
@@ -191,13 +196,13 @@ class HttpClient:
             transport=self._transport,
             headers={"User-Agent": f"flower/{__version__}", "Accept-Encoding": "identity"},
             timeout=httpx.Timeout(
-                connect=self._endpoint.timeouts.connect_s or limits.CONNECT_TIMEOUT_S,
+                connect=self._endpoint.timeouts.connect_s or CONNECT_TIMEOUT_S,
                 read=None,  # those who listen have deadlines of their own
-                write=limits.WRITE_TIMEOUT_S,
-                pool=limits.CONNECT_TIMEOUT_S,
+                write=WRITE_TIMEOUT_S,
+                pool=CONNECT_TIMEOUT_S,
             ),
             limits=httpx.Limits(
-                max_connections=limits.CONNECTIONS_PER_PROVIDER, keepalive_expiry=limits.KEEPALIVE_S
+                max_connections=limits.CONNECTIONS_PER_PROVIDER, keepalive_expiry=KEEPALIVE_S
             ),
         )
 
@@ -229,7 +234,7 @@ class HttpClient:
     async def _refusal(self, response: httpx.Response, origin: Origin) -> ProviderError:
         body = b""
         if can_unpack(response.headers.get("content-encoding", "")):
-            with trio.move_on_after(limits.CONNECT_TIMEOUT_S):
+            with trio.move_on_after(CONNECT_TIMEOUT_S):
                 body = await read_some(response)
         await close(response)
         return from_response(response.status_code, response.headers, body, origin, now=self._clock())

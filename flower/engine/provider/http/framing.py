@@ -16,6 +16,8 @@ from msgspec import Struct
 
 from flower import limits
 
+SSE_LINE_BYTES = 1 * limits.MIB
+
 # --- JSON that a strict parser refuses only for details nobody needs: NaN, raw control characters, halves of a
 # surrogate pair, bytes that are no UTF-8. Characters that were cut in two over deltas are joined.
 
@@ -171,7 +173,7 @@ class LineSplitter:
 class NdjsonDecoder:
     """Turns bytes into one event per line; the result does not depend on how the bytes were cut."""
 
-    def __init__(self, max_line_bytes: int = limits.SSE_LINE_BYTES) -> None:
+    def __init__(self, max_line_bytes: int = SSE_LINE_BYTES) -> None:
         self._lines = LineSplitter(max_line_bytes)
 
     @property
@@ -234,7 +236,7 @@ class Comment(Struct, frozen=True, gc=False):
 class SseDecoder:
     """Turns bytes into events; the result does not depend on how the bytes were cut."""
 
-    def __init__(self, max_line_bytes: int = limits.SSE_LINE_BYTES) -> None:
+    def __init__(self, max_line_bytes: int = SSE_LINE_BYTES) -> None:
         self._lines = LineSplitter(max_line_bytes)
         self._max_event_bytes = max_line_bytes
         self._data: list[bytes] = []

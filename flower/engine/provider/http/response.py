@@ -26,6 +26,10 @@ from flower.engine.provider.errors import Origin, malformed
 from flower.engine.provider.http.decode import Interpreter, Item
 from flower.errors import ProviderError
 
+FINISH_GRACE_S = 2.0  # usage follows the finish reason; a line kept open after it delays no end
+CLOSE_TIMEOUT_S = 1.0  # closing a connection must not delay Esc
+DRAIN_S = 0.1  # reading a finished response to its end keeps the connection for the next turn
+
 
 class Call(Struct, frozen=True):
     """One completion, ready to be sent: where, what, and how to read the answer."""
@@ -70,9 +74,9 @@ class PieceStream:
         if self._call.interpreter.unopened:
             self._call.learn()
         if kind is None and self._over:
-            with trio.move_on_after(limits.DRAIN_S):
+            with trio.move_on_after(DRAIN_S):
                 await self._drain(self._body)
-        with trio.move_on_after(limits.CLOSE_TIMEOUT_S, shield=True):
+        with trio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
             await self._body.aclose()
         await close(self._response)
 
@@ -95,7 +99,7 @@ class PieceStream:
         data = b""
         try:
             if interpreter.finished:
-                with trio.move_on_after(limits.FINISH_GRACE_S):
+                with trio.move_on_after(FINISH_GRACE_S):
                     data = await self._body.read()
             else:
                 data = await self._body.read()
@@ -219,7 +223,7 @@ class Unpacker:
 
 
 async def close(response: httpx.Response) -> None:
-    with trio.move_on_after(limits.CLOSE_TIMEOUT_S, shield=True):
+    with trio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
         await response.aclose()
 
 

@@ -15,6 +15,12 @@ from msgspec import Struct
 
 from flower import file_io, limits
 
+LOCAL_CONTEXT_TOKENS = 8192  # more costs memory and, on a Pi, minutes of reading
+LOCAL_CONTEXT_MIN_TOKENS = 1024  # below it no story can be played
+LOCAL_THREADS_MAX = 8  # generation is bound by memory bandwidth long before that
+GGUF_HEADER_BYTES = 32 * limits.MIB  # token lists come before the chat template
+GGUF_ENTRIES = 4_096
+
 _MAGIC = b"GGUF"
 _STRING, _ARRAY = 8, 9
 _FORMATS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
@@ -55,7 +61,7 @@ def read_header(stream: BinaryIO, *, whole: bool = False) -> Header:
     if version not in (2, 3):
         raise ValueError(f"GGUF version {version} is not supported")
     reader.number("Q")  # tensors
-    entries = min(reader.number("Q"), limits.GGUF_ENTRIES)
+    entries = min(reader.number("Q"), GGUF_ENTRIES)
     values: dict[str, Any] = {}
     for _ in range(entries):
         key = reader.text(_KEY_BYTES)
@@ -91,16 +97,14 @@ def plan(header: Header, size_bytes: int, memory_bytes: int, cores: int) -> Load
     The caller compares ``needs_bytes`` with what is free: a plan is also made for what does not fit.
     """
     room = memory_bytes - limits.LOCAL_RESERVE_BYTES - limits.LOCAL_OVERHEAD_BYTES - size_bytes
-    fits = (
-        room // header.kv_bytes_per_token if header.kv_bytes_per_token else limits.LOCAL_CONTEXT_TOKENS
-    )
-    trained = header.context_tokens or limits.LOCAL_CONTEXT_TOKENS
-    tokens = min(fits, trained, limits.LOCAL_CONTEXT_TOKENS)
-    tokens = max(tokens // 256 * 256, limits.LOCAL_CONTEXT_MIN_TOKENS)
+    fits = room // header.kv_bytes_per_token if header.kv_bytes_per_token else LOCAL_CONTEXT_TOKENS
+    trained = header.context_tokens or LOCAL_CONTEXT_TOKENS
+    tokens = min(fits, trained, LOCAL_CONTEXT_TOKENS)
+    tokens = max(tokens // 256 * 256, LOCAL_CONTEXT_MIN_TOKENS)
     needs = size_bytes + limits.LOCAL_OVERHEAD_BYTES + tokens * header.kv_bytes_per_token
     # One core stays free: llama.cpp's threads wait for each other by spinning, and a single one that
     # has to share its core makes all of them slow (measured: 2 s per token instead of 0.02 s).
-    threads = max(1, min(cores - 1, limits.LOCAL_THREADS_MAX))
+    threads = max(1, min(cores - 1, LOCAL_THREADS_MAX))
     return LoadPlan(tokens, threads, needs)
 
 
@@ -155,7 +159,7 @@ class _Reader:
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
-        self._left = limits.GGUF_HEADER_BYTES
+        self._left = GGUF_HEADER_BYTES
 
     def bytes(self, count: int) -> bytes:
         self._take(count)

@@ -18,6 +18,8 @@ from flower.engine.provider.llamacpp.gguf import LoadPlan
 from flower.errors import ProviderError
 from flower.installation import own_python
 
+LOCAL_STOP_S = 2.0  # from asking the child to end to killing it
+
 COMMAND = tuple(own_python("-m", "flower.engine.provider.llamacpp.child")[0])
 _PAGE_BYTES = 4096
 
@@ -61,7 +63,7 @@ class LlamaProcess:
 
     async def stop(self) -> None:
         """Ends the child: politely, then by force. Safe to call twice."""
-        with trio.move_on_after(limits.LOCAL_STOP_S, shield=True):
+        with trio.move_on_after(LOCAL_STOP_S, shield=True):
             assert self._process.stdin is not None
             await self._process.stdin.aclose()
             await self._process.wait()

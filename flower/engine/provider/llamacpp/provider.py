@@ -27,6 +27,8 @@ from flower.engine.provider.llamacpp.process import LlamaProcess
 from flower.engine.provider.text_prompts import BASE, base_remark
 from flower.errors import ProviderError
 
+LOCAL_IDLE_S = 15 * 60.0  # an unused model gives its memory back
+
 # How a base model is asked, unless the player sets something else: without, the small ones repeat themselves.
 COMPLETING = {"repeat_penalty": 1.1, "repeat_last_n": 256, "dry_multiplier": 0.8}
 
@@ -111,8 +113,8 @@ class LocalProvider:
             await self._started.wait()
             while self._child is not None:
                 idle_s = 0.0 if self._claims.total() else trio.current_time() - self._used_at
-                if idle_s < limits.LOCAL_IDLE_S:
-                    await trio.sleep(limits.LOCAL_IDLE_S - idle_s)
+                if idle_s < LOCAL_IDLE_S:
+                    await trio.sleep(LOCAL_IDLE_S - idle_s)
                     continue
                 async with self._changing:
                     if not self._claims.total():

@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 
-from flower import limits
 from flower.engine.provider.base import Completion, Finish, ModelInfo, Reasoning, Spent, Template, Text
 from flower.engine.provider.endpoint import Endpoint, not_sent, patched, wanted_params, without
 from flower.engine.provider.http.client import HttpClient
@@ -21,6 +20,8 @@ from flower.engine.provider.http.framing import NdjsonDecoder, count, mapping, s
 from flower.engine.provider.http.response import Call
 from flower.engine.provider.services.remote import RemoteProvider, bearer, ending_with_user
 from flower.errors import ProviderError
+
+OLLAMA_SHOWN_MODELS = 50  # one request each to learn the context length
 
 _OPTIONS = frozenset(
     {"temperature", "top_p", "top_k", "min_p", "typical_p", "seed", "stop", "repeat_penalty"}
@@ -156,7 +157,7 @@ class OllamaProvider(RemoteProvider):
         for row in rows if isinstance(rows, list) else ():
             name = row.get("model") or row.get("name") if isinstance(row, dict) else None
             if isinstance(name, str) and name:
-                asks = len(listed) < limits.OLLAMA_SHOWN_MODELS
+                asks = len(listed) < OLLAMA_SHOWN_MODELS
                 details = await self._show(name) if asks else None
                 if details is not None and not details[1]:
                     continue
