@@ -16,7 +16,7 @@ import yaml
 import flower
 from flower.engine.offline.grammar import sentences, stems
 from flower.engine.offline.provider import reply
-from flower.engine.provider.base import ChatMessage, Completion, Cue
+from flower.engine.provider.base import Completion, Cue, PromptMessage
 from flower.engine.recall.chunking import chunk
 
 ASSETS = Path(flower.__file__).parent / "assets"
@@ -55,7 +55,7 @@ def play(
 
     ``begun``: replies, by the number of their line, that were cut off and are to be continued.
     """
-    story = [ChatMessage("assistant", world(name)["start_message"].strip())]
+    story = [PromptMessage("assistant", world(name)["start_message"].strip())]
     replies = []
     for turn, line in enumerate(lines):
         moment = Cue(
@@ -64,7 +64,7 @@ def play(
             scene=world(name)["scene"],
             lore=recalled(name, line),
             world_lore=world(name)["lore"],
-            story=(*story, ChatMessage("user", line)),
+            story=(*story, PromptMessage("user", line)),
             turn_number=turn,
             seed=seed,
             earlier=tuple(earlier),
@@ -72,7 +72,7 @@ def play(
             **cue,
         )
         text = reply(Completion("narrator", moment.story, 800, 8192, cue=moment))
-        story += [ChatMessage("user", line), ChatMessage("assistant", text)]
+        story += [PromptMessage("user", line), PromptMessage("assistant", text)]
         replies.append(text)
     return replies
 

@@ -14,7 +14,7 @@ import pytest
 import trio
 from msgspec import Struct
 
-from flower.engine.provider.base import ChatMessage, Completion, Piece, Provider, Reasoning, Text
+from flower.engine.provider.base import Completion, Piece, PromptMessage, Provider, Reasoning, Text
 from flower.engine.provider.endpoint import Endpoint
 from flower.engine.provider.errors import Origin
 from flower.engine.provider.http.client import HttpClient
@@ -305,7 +305,7 @@ def make_provider(family: Family, network: Network, **fields: Any) -> Provider:
 
 
 def completion(**fields: Any) -> Completion:
-    messages = (ChatMessage("system", "You narrate."), ChatMessage("user", "I knock."))
+    messages = (PromptMessage("system", "You narrate."), PromptMessage("user", "I knock."))
     return Completion(
         **{"model": "m1", "messages": messages, "max_tokens": 99, "context_tokens": 4096, **fields}
     )

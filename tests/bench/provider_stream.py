@@ -20,7 +20,7 @@ from functools import partial
 import httpx
 import trio
 
-from flower.engine.provider.base import ChatMessage, Completion, Text
+from flower.engine.provider.base import Completion, PromptMessage, Text
 from flower.engine.provider.endpoint import Endpoint
 from flower.engine.provider.retry import Stream
 from flower.engine.provider.services import build
@@ -34,7 +34,7 @@ HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n"
     b"connection: close\r\n\r\n"
 )
-PROMPT = Completion("m1", (ChatMessage("user", "Go on."),), 100, 4096)
+PROMPT = Completion("m1", (PromptMessage("user", "Go on."),), 100, 4096)
 
 
 async def read_request(connection: trio.SocketStream) -> None:

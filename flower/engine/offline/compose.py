@@ -38,7 +38,7 @@ from flower.engine.offline.narration import (
 )
 from flower.engine.offline.tables import Phrases
 from flower.engine.offline.templates import Chance
-from flower.engine.provider.base import ChatMessage, Cue
+from flower.engine.provider.base import Cue, PromptMessage
 
 _TRIED = ("move", "take", "use", "look", "rest", "think", "state", "other")  # acts without dice of ours
 _THROWING = ("contest", "fight", "risk", "search")
@@ -51,7 +51,7 @@ class Composed(Struct, frozen=True):
     changes: str = ""
 
 
-def compose(cue: Cue, messages: Sequence[ChatMessage], chance: Chance, phrases: Phrases) -> Composed:
+def compose(cue: Cue, messages: Sequence[PromptMessage], chance: Chance, phrases: Phrases) -> Composed:
     """Returns the reply as one to four paragraphs separated by blank lines; its text is never empty."""
     context = Context(cue, messages, chance, phrases)
     event = pending(context)
@@ -74,7 +74,7 @@ def compose(cue: Cue, messages: Sequence[ChatMessage], chance: Chance, phrases: 
     return Composed(_finish(context, paragraphs), "\n".join(changes))
 
 
-def resumed(cue: Cue, messages: Sequence[ChatMessage], chance: Chance, phrases: Phrases) -> Composed:
+def resumed(cue: Cue, messages: Sequence[PromptMessage], chance: Chance, phrases: Phrases) -> Composed:
     """Returns the rest of a reply that was cut off at ``cue.begun``: it goes on from there."""
     begun = cue.begun.rstrip()
     whole = compose(replace(cue, begun=""), messages, chance, phrases)
@@ -82,7 +82,7 @@ def resumed(cue: Cue, messages: Sequence[ChatMessage], chance: Chance, phrases: 
         exactly = cue.begun if whole.text.startswith(cue.begun) else begun
         return replace(whole, text=whole.text[len(exactly) :])
     if begun.endswith((".", "!", "?", "\u2026", '"', "]", ")")):  # whole as it is: time goes on
-        so_far = (*messages, ChatMessage("assistant", begun))
+        so_far = (*messages, PromptMessage("assistant", begun))
         further = compose(replace(cue, begun="", line="", story=so_far), so_far, chance, phrases)
         return replace(further, text=f"\n\n{further.text}")
     cut = (sentences(begun) or [""])[-1].strip()

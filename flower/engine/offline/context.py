@@ -23,7 +23,7 @@ from flower.engine.offline.scene import Scene, key_of, replay
 from flower.engine.offline.tables import Phrases, Surroundings, word_list
 from flower.engine.offline.templates import Chance, Picker
 from flower.engine.offline.voice import Speaker, of_character
-from flower.engine.provider.base import ChatMessage, Cue
+from flower.engine.provider.base import Cue, PromptMessage
 
 RECENT_REPLIES = 12  # facts of so many replies are not used again
 SKY_REPLIES = 8  # in which the same sky is not said again
@@ -44,7 +44,7 @@ class Context(FactSearch):
     """One turn's material. Lives for one reply."""
 
     def __init__(
-        self, cue: Cue, messages: Sequence[ChatMessage], chance: Chance, phrases: Phrases
+        self, cue: Cue, messages: Sequence[PromptMessage], chance: Chance, phrases: Phrases
     ) -> None:
         self.cue = cue
         self.phrases = phrases
@@ -235,7 +235,7 @@ class Context(FactSearch):
 
     # --- the past ---------------------------------------------------------------------------------
     @property
-    def witnessed(self) -> list[ChatMessage]:
+    def witnessed(self) -> list[PromptMessage]:
         """What was said while who speaks was there."""
         absent = self.cue.unheard
         return [one for place, one in enumerate(self.history) if place not in absent]

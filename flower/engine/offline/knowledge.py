@@ -28,7 +28,7 @@ from flower.engine.offline.relevance import (
 from flower.engine.offline.scene import Scene, first_place, goal_of, key_of, pronoun_in
 from flower.engine.offline.tables import word_list
 from flower.engine.offline.templates import Picker
-from flower.engine.provider.base import ChatMessage, Cue
+from flower.engine.provider.base import Cue, PromptMessage
 
 SPARE_STEMS = 6  # a shorter one says nothing out of its place
 SPARE_WORDS = 28  # a fact that comes by the way is not a long one
@@ -47,7 +47,7 @@ class Knowledge:
     scene: Scene
     people: People
     pick: Picker
-    history: Sequence[ChatMessage]
+    history: Sequence[PromptMessage]
     replies: Sequence[str]
     last: str
     recent: str

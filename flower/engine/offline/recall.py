@@ -23,7 +23,7 @@ from flower.engine.offline.grammar import (
 )
 from flower.engine.offline.questions import answers, only_i_can_tell
 from flower.engine.offline.tables import vocabulary, word_list
-from flower.engine.provider.base import ChatMessage
+from flower.engine.provider.base import PromptMessage
 
 _SPEAKER = re.compile(
     r"^\s*(?:[-*>]\s*)?(?:\*\*)?(?P<who>[A-Z][\w .'\u2019-]{0,30}|you|user|player|narrator|assistant)(?:\*\*)?\s*:\s*",
@@ -93,7 +93,7 @@ def _past(word: str) -> str:
 def remember(
     words: frozenset[str],
     memories: Iterable[str],
-    messages: Sequence[ChatMessage],
+    messages: Sequence[PromptMessage],
     scene: str,
     line: str,
 ) -> Recollection | None:
@@ -162,7 +162,7 @@ def _of_memories(memories: Iterable[str]) -> list[tuple[str, bool]]:
     return sayings
 
 
-def _of_messages(messages: Sequence[ChatMessage]) -> list[tuple[str, bool]]:
+def _of_messages(messages: Sequence[PromptMessage]) -> list[tuple[str, bool]]:
     """Returns the sentences of the player, newest message first, then those of the narrator."""
     sayings = [
         (_flat(sentence), message.role == "user")

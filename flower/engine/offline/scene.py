@@ -22,7 +22,7 @@ from flower.engine.offline.oracle import shown_outcome
 from flower.engine.offline.parse import ParsedLine, read
 from flower.engine.offline.tables import word_list
 from flower.engine.offline.voice import of_stranger
-from flower.engine.provider.base import ChatMessage
+from flower.engine.provider.base import PromptMessage
 
 COMPANY = 4  # people at hand: more cannot be kept apart
 MEANT = 6  # people a "him" or "her" may mean
@@ -86,7 +86,7 @@ class Scene(Struct, frozen=True):
 
 
 def replay(
-    history: Sequence[ChatMessage], decided: Sequence[str], lore: Lore, cast: Sequence[str] = ()
+    history: Sequence[PromptMessage], decided: Sequence[str], lore: Lore, cast: Sequence[str] = ()
 ) -> Scene:
     """Returns what the messages leave behind; ``decided`` are outcomes of the player's own dice, by line.
 

@@ -15,7 +15,7 @@ from flower.engine.offline.grammar import lower_first, stop, upper_first, word_s
 from flower.engine.offline.hearing import hear
 from flower.engine.offline.parse import ParsedLine, read
 from flower.engine.offline.recall import Recollection
-from flower.engine.provider.base import ChatMessage
+from flower.engine.provider.base import PromptMessage
 
 DEEDS = 5  # in a recap: more would be a list
 DISCLOSURES = 3  # things that the player said of themself
@@ -40,7 +40,7 @@ _MEETS = re.compile(
 )
 
 
-def recap(history: Sequence[ChatMessage], lore: Lore | None = None) -> str:
+def recap(history: Sequence[PromptMessage], lore: Lore | None = None) -> str:
     """Returns a summary: what the player disclosed, where they went, what they did and whom they met; "" for nothing.
 
     It has that order, and only the deeds that weigh most, in the order in which they happened.
@@ -63,7 +63,7 @@ def recap(history: Sequence[ChatMessage], lore: Lore | None = None) -> str:
     return " ".join(parts)
 
 
-def title(history: Sequence[ChatMessage]) -> str:
+def title(history: Sequence[PromptMessage]) -> str:
     """Returns a few words for what the story is about so far, "" when there is nothing to go by."""
     lines = [read(message.content) for message in history if message.role == "user"]
     people = _talked_to(history)
@@ -77,7 +77,7 @@ def title(history: Sequence[ChatMessage]) -> str:
     return _short(people or (places[-1] if places else about))
 
 
-def _talked_to(history: Sequence[ChatMessage]) -> str:
+def _talked_to(history: Sequence[PromptMessage]) -> str:
     """Returns who answered most of what the player said; who only remarks on things does not count."""
     counts: Counter[str] = Counter()
     talks = False
@@ -128,7 +128,7 @@ def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def met(history: Sequence[ChatMessage], lore: Lore | None) -> list[str]:
+def met(history: Sequence[PromptMessage], lore: Lore | None) -> list[str]:
     """Returns the names of those who have spoken, in order of first word."""
     speakers: dict[str, None] = {}
     for message in history:

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from flower.engine.provider.base import ChatMessage, Role
+from flower.engine.provider.base import PromptMessage, Role
 from flower.engine.store.extra import ManifestEntry
 from flower.engine.token_counter import MESSAGE_TOKENS, TokenCounter
 
@@ -77,7 +77,7 @@ class Assembled(Struct, frozen=True):
     ``tail``: the sections given with the newest line, as they fitted; ``system``: those of the system message.
     """
 
-    messages: tuple[ChatMessage, ...]
+    messages: tuple[PromptMessage, ...]
     manifest: tuple[ManifestEntry, ...]
     tokens: int
     history: int
@@ -136,7 +136,7 @@ def assemble(
     newest = [_with_state(line, fixed.tail_text) for line in window[-1:]]
     messages = _alternating([*window[:-1], *newest], fixed.insets)
     if fixed.system_text:
-        messages.insert(0, ChatMessage("system", fixed.system_text))
+        messages.insert(0, PromptMessage("system", fixed.system_text))
     history_tokens = sum(_line_tokens(line, counter) for line in window)
     dropped = f"{start} older messages left out" if start else ""
     history = ManifestEntry("history", f"{len(window)} messages", history_tokens, dropped)
@@ -299,14 +299,14 @@ def _window(
     return start
 
 
-def _alternating(lines: Sequence[PromptLine], insets: Sequence[Inset]) -> list[ChatMessage]:
+def _alternating(lines: Sequence[PromptLine], insets: Sequence[Inset]) -> list[PromptMessage]:
     """Returns messages that alternate user and assistant and begin with user.
 
     Several chat templates (Gemma's, Mistral's) refuse anything else, and none minds.
     """
-    messages: list[ChatMessage] = []
+    messages: list[PromptMessage] = []
     if lines and lines[0].role == "assistant":
-        messages.append(ChatMessage("user", OPENING))
+        messages.append(PromptMessage("user", OPENING))
     newest = len(lines) - 1
     for index, line in enumerate(lines):
         for inset in insets:
@@ -324,8 +324,8 @@ def _alternating(lines: Sequence[PromptLine], insets: Sequence[Inset]) -> list[C
     return messages
 
 
-def _add(messages: list[ChatMessage], role: Role, text: str) -> None:
+def _add(messages: list[PromptMessage], role: Role, text: str) -> None:
     if messages and messages[-1].role == role:
-        messages[-1] = ChatMessage(role, f"{messages[-1].content}\n\n{text}")
+        messages[-1] = PromptMessage(role, f"{messages[-1].content}\n\n{text}")
     else:
-        messages.append(ChatMessage(role, text))
+        messages.append(PromptMessage(role, text))

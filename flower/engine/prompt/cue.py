@@ -15,7 +15,7 @@ from flower.engine.game.steering import NARRATOR
 from flower.engine.prompt.context import PromptContext
 from flower.engine.prompt.direction import ambience_of
 from flower.engine.prompt.turn_input import TurnInput
-from flower.engine.provider.base import ChatMessage, Cue
+from flower.engine.provider.base import Cue, PromptMessage
 from flower.engine.store.passages import Passage
 from flower.engine.store.states import CurrentState
 from flower.engine.store.stories import Message
@@ -131,8 +131,8 @@ def _outcome(path: Sequence[Message]) -> Literal["", "strong", "miss"]:
     return ""
 
 
-def _spoken(message: Message) -> ChatMessage:
-    return ChatMessage("user" if message.role == "user" else "assistant", message.content)
+def _spoken(message: Message) -> PromptMessage:
+    return PromptMessage("user" if message.role == "user" else "assistant", message.content)
 
 
 def _headed(passage: Passage) -> str:

@@ -20,7 +20,7 @@ from flower.engine.prompt.sections import (
     SCENARIO_HEAD,
     SCENE_HEAD,
 )
-from flower.engine.provider.base import ChatMessage
+from flower.engine.provider.base import PromptMessage
 
 BREAK = "* * *"
 # Sections that say how to narrate: of no use to a model that follows none.
@@ -33,7 +33,7 @@ class StoryText(Struct, frozen=True):
     """A prompt that can be had as a story; a value, as requests are compared with what was prepared for them."""
 
     sections: tuple[Section, ...]  # of the system message
-    messages: tuple[ChatMessage, ...]
+    messages: tuple[PromptMessage, ...]
 
     def __call__(self) -> str:
         """Returns the story so far, which ends where the reply begins."""
@@ -46,7 +46,7 @@ def premise(sections: Iterable[Section]) -> str:
     return "\n\n".join(text for text in texts if text)
 
 
-def as_story(premise: str, messages: Sequence[ChatMessage]) -> str:
+def as_story(premise: str, messages: Sequence[PromptMessage]) -> str:
     """Returns the prompt as a story that ends where the reply begins; a reply so far at its end stays open."""
     parts = [premise, BREAK] if premise else []
     for message in messages:

@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from flower.engine.provider.base import ChatMessage
+from flower.engine.provider.base import PromptMessage
 
 PAGE_CHARS = 6_000  # a few screens
 _TEXTS = ("messages", "contents", "system", "systemInstruction", "prompt")
@@ -23,7 +23,7 @@ class SentPrompt(Struct, frozen=True):
 
     message_id: int
     model: str
-    messages: tuple[ChatMessage, ...]
+    messages: tuple[PromptMessage, ...]
     body: Mapping[str, Any] | None = None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flower.engine.prompt.assemble import PromptLine, Section, is_filling
-from flower.engine.provider.base import ChatMessage
+from flower.engine.provider.base import PromptMessage
 from flower.engine.token_counter import MESSAGE_TOKENS, TokenCounter
 from flower.text import first_sentence
 
@@ -53,7 +53,7 @@ def lines_to_cover(lines: Sequence[PromptLine], room: int, counter: TokenCounter
 
 def summary_prompt(
     before: str, lines: Sequence[PromptLine], own_task: str = ""
-) -> tuple[ChatMessage, ...]:
+) -> tuple[PromptMessage, ...]:
     """Returns the messages that ask a model to bring the record up to date.
 
     ``own_task``: how to write it, in the player's own words, instead of ours.
@@ -65,7 +65,7 @@ def summary_prompt(
     )
     record = f"The record so far:\n{before}\n\n" if before else ""
     ask = f"{record}What happened since:\n{story}\n\nWrite the whole record anew."
-    return (ChatMessage("system", task), ChatMessage("user", ask))
+    return (PromptMessage("system", task), PromptMessage("user", ask))
 
 
 def extract(before: str, lines: Sequence[PromptLine]) -> str:

@@ -18,7 +18,7 @@ Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["done", "length", "blocked"]
 
 
-class ChatMessage(Struct, frozen=True):
+class PromptMessage(Struct, frozen=True):
     """One message of a prompt, as every chat API has it."""
 
     role: Role
@@ -38,7 +38,7 @@ class Cue(Struct, frozen=True):
     persona: str = ""
     lore: tuple[str, ...] = ()  # recalled passages, best first
     memories: tuple[str, ...] = ()  # recalled exchanges of this story, best first
-    story: tuple[ChatMessage, ...] = ()  # the last messages without notes, up to the player's line
+    story: tuple[PromptMessage, ...] = ()  # the last messages without notes, up to the player's line
     turn_number: int = 0  # 0 for the first reply of the story
     seed: int = 0  # same seed, same cue, same reply
     outcome: Literal["", "strong", "miss"] = ""  # what dice of the player's have decided about the line
@@ -90,7 +90,7 @@ class Completion(Struct, frozen=True):
     """
 
     model: str  # the provider's own id, without our prefix
-    messages: tuple[ChatMessage, ...]
+    messages: tuple[PromptMessage, ...]
     max_tokens: int
     context_tokens: int
     params: Mapping[str, object] = {}

@@ -21,7 +21,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 from jinja2.visitor import NodeTransformer
 
-from flower.engine.provider.base import ChatMessage, Role
+from flower.engine.provider.base import PromptMessage, Role
 
 SOURCE_CHARS = 64 * 1024
 STEPS = 200_000  # turns of loops, calls, look-ups: some 0.3 s at most
@@ -280,7 +280,7 @@ def _compiled(source: str) -> tuple[_Environment, Any]:
 
 
 def render_chat(
-    source: str, messages: Sequence[ChatMessage], tokens: Mapping[str, str] | None = None
+    source: str, messages: Sequence[PromptMessage], tokens: Mapping[str, str] | None = None
 ) -> str:
     """Returns the messages as the template writes them, up to where the reply begins.
 
@@ -301,7 +301,7 @@ def render_chat(
     return text + begun
 
 
-def _rendered(source: str, messages: Sequence[ChatMessage], tokens: Mapping[str, str]) -> str:
+def _rendered(source: str, messages: Sequence[PromptMessage], tokens: Mapping[str, str]) -> str:
     parts: list[str] = []
     try:
         environment, template = _compiled(source)
@@ -322,13 +322,13 @@ def _rendered(source: str, messages: Sequence[ChatMessage], tokens: Mapping[str,
     return "".join(parts)
 
 
-def _folded(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+def _folded(messages: Sequence[PromptMessage]) -> list[PromptMessage]:
     """Returns the messages with system text before the next line of the player, and neighbours joined."""
-    folded: list[ChatMessage] = []
+    folded: list[PromptMessage] = []
     for message in messages:
         role: Role = "assistant" if message.role == "assistant" else "user"
         if folded and folded[-1].role == role:
-            folded[-1] = ChatMessage(role, f"{folded[-1].content}\n\n{message.content}")
+            folded[-1] = PromptMessage(role, f"{folded[-1].content}\n\n{message.content}")
         else:
-            folded.append(ChatMessage(role, message.content))
+            folded.append(PromptMessage(role, message.content))
     return folded

@@ -19,7 +19,7 @@ import trio
 from msgspec import Struct
 
 from flower import limits
-from flower.engine.provider.base import ChatMessage, Completion, Template
+from flower.engine.provider.base import Completion, PromptMessage, Template
 from flower.engine.provider.endpoint import Endpoint
 
 TEMPLATES: dict[str, Template] = {
@@ -79,7 +79,7 @@ def base_remark(model: str) -> str:
     )
 
 
-def render(messages: Sequence[ChatMessage], template: Template) -> str:
+def render(messages: Sequence[PromptMessage], template: Template) -> str:
     """Returns the messages as text that ends where the reply begins.
 
     An assistant's message at the end stays open: the reply goes on in it.
@@ -104,7 +104,7 @@ def render(messages: Sequence[ChatMessage], template: Template) -> str:
     )  # models trained without a blank start badly after one
 
 
-def _around(message: ChatMessage, template: Template) -> tuple[str, str]:
+def _around(message: PromptMessage, template: Template) -> tuple[str, str]:
     match message.role:
         case "system" if template.system is not None:
             return template.system
@@ -115,7 +115,7 @@ def _around(message: ChatMessage, template: Template) -> tuple[str, str]:
 
 
 def as_text(
-    body: Mapping[str, Any], messages: Sequence[ChatMessage], template: Template
+    body: Mapping[str, Any], messages: Sequence[PromptMessage], template: Template
 ) -> dict[str, Any]:
     """Returns a chat request as one for a completion of text; the template's ends are added to ``stop``."""
     return with_prompt(body, render(messages, template), template.stop)

@@ -19,7 +19,7 @@ from flower.engine.prompt.model import ChosenModel, settings_of, thinking_room
 from flower.engine.prompt.request import line_of
 from flower.engine.prompt.turn_input import Services
 from flower.engine.provider.answers import short_text
-from flower.engine.provider.base import ChatMessage, Completion
+from flower.engine.provider.base import Completion, PromptMessage
 from flower.engine.provider.capabilities import Composing
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.reply_watch import LoopGuard
@@ -175,7 +175,7 @@ class CharacterDrafts:
         context = model.context_tokens(services.context_tokens)
         completion = Completion(
             model=model.name,
-            messages=(ChatMessage("user", drafted.ASK.format(idea=idea)),),
+            messages=(PromptMessage("user", drafted.ASK.format(idea=idea)),),
             max_tokens=min(CHARACTER_TOKENS, context // 2) + thinking_room(context),
             context_tokens=context,
             params=services.params,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from flower.engine.game import clocks
 from flower.engine.game.clocks import Clock, Now
-from flower.engine.provider.base import ChatMessage
+from flower.engine.provider.base import PromptMessage
 from flower.engine.sessions.session import Client
 from flower.engine.store import states, stories
 from flower.engine.store.connection import Store
@@ -93,9 +93,9 @@ def titled(path: Sequence[Message]) -> str:
     return summary.title(_spoken(path))
 
 
-def _spoken(path: Sequence[Message]) -> list[ChatMessage]:
+def _spoken(path: Sequence[Message]) -> list[PromptMessage]:
     return [
-        ChatMessage("user" if m.role == "user" else "assistant", m.content)
+        PromptMessage("user" if m.role == "user" else "assistant", m.content)
         for m in path
         if m.role != "system"
     ]

@@ -13,7 +13,7 @@ from trio.testing import MockClock
 from flower.engine.offline.context import Context
 from flower.engine.offline.provider import OfflineNarrator
 from flower.engine.offline.tables import shipped
-from flower.engine.provider.base import ChatMessage, Completion, Cue, Finish, Text
+from flower.engine.provider.base import Completion, Cue, Finish, PromptMessage, Text
 from flower.engine.sessions.suggestions import parsed
 from flower.protocol.messages import ErrorEvent, State, SystemUpdate
 from tests.engine_world import Face, engine_world
@@ -121,7 +121,7 @@ async def test_a_model_that_offers_nothing_is_one_sentence(
 
 def test_the_offline_narrator_offers_three_different_lines() -> None:
     cue = Cue(line="I knock.", world="Orrinsay", scene="The quay.", character="Mara", stage=())
-    told = (ChatMessage("user", "I knock."), ChatMessage("assistant", "Nobody answers."))
+    told = (PromptMessage("user", "I knock."), PromptMessage("assistant", "Nobody answers."))
     for seed in range(60):
         offered = Context(cue, told, random.Random(seed), shipped()).suggestions()
         assert len(set(offered)) == 3

@@ -17,7 +17,7 @@ from flower.engine.interchange import presets, sillytavern_settings
 from flower.engine.interchange.reader import read
 from flower.engine.interchange.values import Kind, Preset
 from flower.engine.prompt.model import read_template
-from flower.engine.provider.base import ChatMessage, Template
+from flower.engine.provider.base import PromptMessage, Template
 from flower.engine.provider.text_prompts import render
 from flower.errors import ImportFileError
 from flower.protocol.messages import ErrorEvent
@@ -34,10 +34,10 @@ TEXTGEN = {
     "xtc_probability": 0, "nsigma": 0, "do_sample": True,
 }  # fmt: skip
 MESSAGES = (
-    ChatMessage("system", "You narrate."),
-    ChatMessage("user", "I knock."),
-    ChatMessage("assistant", "Nobody."),
-    ChatMessage("user", "Again."),
+    PromptMessage("system", "You narrate."),
+    PromptMessage("user", "I knock."),
+    PromptMessage("assistant", "Nobody."),
+    PromptMessage("user", "Again."),
 )
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import flower
 from flower.engine.offline.provider import OfflineNarrator, reply
 from flower.engine.offline.tables import shipped
-from flower.engine.provider.base import ChatMessage, Completion, Cue, Finish, Provider, Spent, Text
+from flower.engine.provider.base import Completion, Cue, Finish, PromptMessage, Provider, Spent, Text
 
 PACKAGE = Path(flower.__file__).parent
 LORE = (
@@ -85,12 +85,12 @@ MORE_LINES = (
 
 
 def completion(
-    line: str, *, messages: Sequence[ChatMessage] = (), max_tokens: int = 800, **cue: Any
+    line: str, *, messages: Sequence[PromptMessage] = (), max_tokens: int = 800, **cue: Any
 ) -> Completion:
     given_cue: dict[str, Any] = {"world": "Orrin", "scene": SCENE, "lore": LORE, "seed": 7} | cue
     return Completion(
         model="narrator",
-        messages=(*messages, ChatMessage("user", line)),
+        messages=(*messages, PromptMessage("user", line)),
         max_tokens=max_tokens,
         context_tokens=8192,
         cue=Cue(line=line, **given_cue),
@@ -99,11 +99,11 @@ def completion(
 
 def play(lines: Sequence[str], **cue: Any) -> list[str]:
     """Returns the replies to lines played one after the other, each seeing all that went before."""
-    messages: list[ChatMessage] = []
+    messages: list[PromptMessage] = []
     replies = []
     for turn, line in enumerate(lines):
         text = reply(completion(line, messages=messages, turn_number=turn, **cue))
-        messages += [ChatMessage("user", line), ChatMessage("assistant", text)]
+        messages += [PromptMessage("user", line), PromptMessage("assistant", text)]
         replies.append(text)
     return replies
 
@@ -226,7 +226,10 @@ def _fate_of(text: str) -> str:
 def test_a_complication_opens_and_is_taken_up() -> None:
     """The next reply goes on with what the last one began."""
     event = next(event for event in shipped().events if event.mark == "three knocks")
-    before = (ChatMessage("user", "I wait"), ChatMessage("assistant", f"You wait.\n\n{event.opening}"))
+    before = (
+        PromptMessage("user", "I wait"),
+        PromptMessage("assistant", f"You wait.\n\n{event.opening}"),
+    )
     text = reply(completion("I open the door", messages=before, turn_number=1))
     assert "learned by heart" in text
 
@@ -372,7 +375,7 @@ async def test_leaving_early_closes_the_stream() -> None:
 
 
 async def test_without_a_cue_the_last_message_is_the_line() -> None:
-    bare = Completion("narrator", (ChatMessage("user", "I open the red door"),), 800, 8192)
+    bare = Completion("narrator", (PromptMessage("user", "I open the red door"),), 800, 8192)
     assert "red door" in reply(bare)
 
 
@@ -404,23 +407,23 @@ def test_an_adverb_is_nobody(line: str) -> None:
 
 def test_a_question_about_the_past_is_answered_though_something_is_going_on() -> None:
     """An event that has a boat in it takes up lines about boats, but not this one."""
-    told = ChatMessage("user", "I bought a boat and named it the Merry Widow.")
+    told = PromptMessage("user", "I bought a boat and named it the Merry Widow.")
     for event in shipped().events:
-        going_on = ChatMessage("assistant", event.opening)
+        going_on = PromptMessage("assistant", event.opening)
         text = reply(completion("What did I call the boat?", messages=(told, going_on)))
         assert "Merry Widow" in text
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_what_only_the_player_said_wins_over_the_lore(seed: int) -> None:
-    told = ChatMessage("user", "The password is swordfish.")
-    heard = ChatMessage("assistant", "So it is.")
+    told = PromptMessage("user", "The password is swordfish.")
+    heard = PromptMessage("assistant", "So it is.")
     assert "swordfish" in reply(completion("What is the password?", messages=(told, heard), seed=seed))
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_what_the_lore_knows_is_not_answered_with_the_players_own_words(seed: int) -> None:
-    told = ChatMessage("user", "I ask myself where the bell is.")
+    told = PromptMessage("user", "I ask myself where the bell is.")
     text = reply(completion("Where is the bell?", messages=(told,), seed=seed))
     assert "north tower" in text
 
@@ -441,7 +444,7 @@ def test_who_is_there_can_be_asked() -> None:
 @pytest.mark.parametrize("word", ["Nobody", "Somebody", "Everyone", "Anyone", "Someone", "She", "They"])
 @pytest.mark.parametrize("verb", ["says", "hears", "listens", "looks at you", "turns to"])
 def test_a_pronoun_of_the_last_reply_is_nobody_to_talk_to(word: str, verb: str) -> None:
-    before = ChatMessage("assistant", f"The lamps go out. {word} {verb} it through to the end.")
+    before = PromptMessage("assistant", f"The lamps go out. {word} {verb} it through to the end.")
     for seed in range(4):
         text = reply(completion("I ask about the board in the window.", messages=(before,), seed=seed))
         assert not re.search(rf"\b{word} (?:says|hears|listens|turns|takes|nods|raises)\b", text)

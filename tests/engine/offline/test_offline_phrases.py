@@ -14,7 +14,7 @@ import pytest
 import flower
 from flower.engine.offline.hearing import Disclosure
 from flower.engine.offline.tables import FOLDER, REGISTERS, Event, load, shipped, vocabulary
-from flower.engine.provider.base import ChatMessage, Completion, Cue
+from flower.engine.provider.base import Completion, Cue, PromptMessage
 from flower.errors import ConfigError
 
 CODE = "\n".join(
@@ -151,7 +151,7 @@ def test_a_setting_of_ones_own_is_played_where_its_words_are_used(tmp_path: Path
     )  # fmt: skip
     cue = Cue(line="I look around", scene="A canal, a gondola and a lantern at the palazzo.")
     said = "".join(
-        reply(Completion("narrator", (ChatMessage("user", cue.line),), 800, 8192, cue=cue), found)
+        reply(Completion("narrator", (PromptMessage("user", cue.line),), 800, 8192, cue=cue), found)
     )
     assert "You look, and the water looks back." in said or "canal slaps" in said
 

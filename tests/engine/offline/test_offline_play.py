@@ -10,7 +10,7 @@ from flower.engine.offline import summary
 from flower.engine.offline.grammar import in_first_person
 from flower.engine.offline.parse import in_another_language, read
 from flower.engine.offline.tables import shipped
-from flower.engine.provider.base import ChatMessage
+from flower.engine.provider.base import PromptMessage
 from tests import evening
 
 SEEDS = pytest.mark.parametrize("seed", range(4))
@@ -180,9 +180,9 @@ def test_two_people_in_the_first_person() -> None:
     assert said == "Edmund Carrow and I were friends."
 
 
-def story(*pairs: tuple[str, str]) -> list[ChatMessage]:
+def story(*pairs: tuple[str, str]) -> list[PromptMessage]:
     return [
-        ChatMessage(role, text)
+        PromptMessage(role, text)
         for line, reply in pairs
         for role, text in (("user", line), ("assistant", reply))
     ]

@@ -14,7 +14,7 @@ from flower.engine.offline.parse import OFFLINE_READ_CHARS, read
 from flower.engine.offline.questions import about_the_other, is_adverb, put_away, without_call
 from flower.engine.offline.recall import Recollection, remember
 from flower.engine.offline.relevance import rank_facts
-from flower.engine.provider.base import ChatMessage
+from flower.engine.provider.base import PromptMessage
 
 LORE = (
     "## People\nMaud Tolley runs the ferry and takes payment in salt. She is sixty and cannot swim.",
@@ -153,7 +153,7 @@ def test_a_memory_is_retold_in_the_past_and_to_the_player() -> None:
 
 
 def test_what_is_still_in_the_last_messages_is_remembered_too() -> None:
-    said = (ChatMessage("user", "My name is Harriet Snow."),)
+    said = (PromptMessage("user", "My name is Harriet Snow."),)
     found = remember(stems("What is my name?"), (), said, "", "What is my name?")
     assert found is not None
     assert found.retold == "Your name is Harriet Snow."
@@ -253,7 +253,7 @@ def test_the_sentence_that_answers_is_found_among_others(asked: str, said: str) 
         "The boat next door sank.",
         "I walk from the inn to the bridge.",
     )
-    messages = [ChatMessage("user", line) for line in (*others[:3], said, *others[3:])]
+    messages = [PromptMessage("user", line) for line in (*others[:3], said, *others[3:])]
     found = remember(stems(without_call(asked)), (), messages, "", asked)
     assert found is not None
     assert found.text == said
@@ -286,7 +286,7 @@ def test_what_was_said_aloud_is_remembered_without_its_quotation_marks() -> None
         'I say to Nib: "My favourite food is plum cake."',
         '"Honestly, I don\'t trust her," I whisper.',
     )
-    messages = [ChatMessage("user", line) for line in lines]
+    messages = [PromptMessage("user", line) for line in lines]
     found = remember(stems("What food do I like?"), (), messages, "", "What food do I like?")
     assert found is not None
     assert found.retold == "Your favourite food is plum cake."

@@ -6,7 +6,7 @@ from flower.engine.assets.kinds import Character, Rule, World
 from flower.engine.prompt.assemble import OPENING, PLAYERS_WORDS
 from flower.engine.prompt.plain_text import StoryText, as_story, premise
 from flower.engine.prompt.sections import RECALLED_HEAD, SCAFFOLD, system_sections
-from flower.engine.provider.base import ChatMessage
+from flower.engine.provider.base import PromptMessage
 from flower.engine.provider.story_text import LineStop
 from flower.engine.provider.text_prompts import QUOTED
 
@@ -30,10 +30,10 @@ def test_a_base_model_is_told_who_and_where_and_never_how_to_narrate() -> None:
 
 def test_what_is_recalled_is_told_before_the_line_without_its_labels() -> None:
     messages = (
-        ChatMessage("system", "You are the narrator."),
-        ChatMessage("user", OPENING),
-        ChatMessage("assistant", "Rain."),
-        ChatMessage("user", LINE),
+        PromptMessage("system", "You are the narrator."),
+        PromptMessage("user", OPENING),
+        PromptMessage("assistant", "Rain."),
+        PromptMessage("user", LINE),
     )
     told = as_story("The world is The Mill.", messages)
     assert told == (
@@ -44,7 +44,7 @@ def test_what_is_recalled_is_told_before_the_line_without_its_labels() -> None:
 
 
 def test_a_reply_that_goes_on_stays_open() -> None:
-    messages = (ChatMessage("user", "I wait."), ChatMessage("assistant", "A long "))
+    messages = (PromptMessage("user", "I wait."), PromptMessage("assistant", "A long "))
     assert as_story("", messages) == "> I wait.\n\nA long"
 
 

@@ -16,11 +16,11 @@ from trio.testing import MockClock
 
 from flower.engine.prompt.assemble import Inset, PromptLine, Section, assemble
 from flower.engine.provider.base import (
-    ChatMessage,
     Completion,
     Finish,
     ModelInfo,
     Piece,
+    PromptMessage,
     Provider,
     Spent,
     Text,
@@ -131,7 +131,7 @@ async def test_a_window_of_many_short_messages_does_not_slide(
         for number in range(3):
             await face.say_and_wait(f"Go {number}.")
         before, after = (completion.messages for completion in world.provider.completions[-2:])
-        pairs: Sequence[tuple[ChatMessage, ChatMessage]] = list(zip(before, after, strict=False))
+        pairs: Sequence[tuple[PromptMessage, PromptMessage]] = list(zip(before, after, strict=False))
         same = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
         assert same >= len(before) - 1
 

@@ -41,7 +41,7 @@ from flower.engine.prompt.request import SECOND_TRY_SEED, PreparedPrompt, once_m
 from flower.engine.prompt.sections import note_of, system_sections
 from flower.engine.prompt.sent import PAGE_CHARS, page_of
 from flower.engine.prompt.turn_input import TurnInput
-from flower.engine.provider.base import ChatMessage, Completion
+from flower.engine.provider.base import Completion, PromptMessage
 from flower.engine.recall.base import Hit
 from flower.engine.store.exchanges import PromptRecord
 from flower.engine.store.extra import MessageExtra, RollRecord
@@ -339,7 +339,7 @@ def test_the_dice_of_a_scan_are_those_of_the_line(
 # --- a second try -------------------------------------------------------------------------------
 
 
-def prepared(messages: Sequence[ChatMessage], params: dict[str, object]) -> PreparedPrompt:
+def prepared(messages: Sequence[PromptMessage], params: dict[str, object]) -> PreparedPrompt:
     completion = Completion(
         model="m", messages=tuple(messages), max_tokens=10, context_tokens=100, params=params
     )
@@ -355,7 +355,7 @@ def prepared(messages: Sequence[ChatMessage], params: dict[str, object]) -> Prep
 )
 def test_a_second_try_has_another_seed(seed: object, again: object) -> None:
     """Unless chance decides."""
-    first = prepared([ChatMessage("user", "Go.")], {"seed": seed, "top_k": 5})
+    first = prepared([PromptMessage("user", "Go.")], {"seed": seed, "top_k": 5})
     second = once_more(first, "Mind this.").completion
     assert second.params == {"seed": again, "top_k": 5}
     assert second.cue.seed == first.completion.cue.seed + SECOND_TRY_SEED
@@ -363,12 +363,12 @@ def test_a_second_try_has_another_seed(seed: object, again: object) -> None:
 
 
 def test_what_to_mind_is_said_at_the_end_of_the_newest_line() -> None:
-    lines = [ChatMessage("system", "Tell."), ChatMessage("user", "Go.")]
+    lines = [PromptMessage("system", "Tell."), PromptMessage("user", "Go.")]
     assert once_more(prepared(lines, {}), "Mind this.").completion.messages == (
         lines[0],
-        ChatMessage("user", "Go.\n\nMind this."),
+        PromptMessage("user", "Go.\n\nMind this."),
     )
-    going_on = [*lines, ChatMessage("assistant", "You go")]
+    going_on = [*lines, PromptMessage("assistant", "You go")]
     assert once_more(prepared(going_on, {}), "Mind this.").completion.messages == tuple(going_on)
     assert once_more(prepared([], {}), "Mind this.").completion.messages == ()
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from flower.engine.prompt.sent import PAGE_CHARS, SentPrompt, page_of, text_of
-from flower.engine.provider.base import ChatMessage
+from flower.engine.provider.base import PromptMessage
 from flower.protocol.messages import ErrorEvent
 from tests.engine_world import engine_world
 
@@ -73,6 +73,6 @@ def test_every_shape_of_a_body_is_read() -> None:
     )
     assert "--- system ---\nBe.\n\n--- model ---\nHo." in gemini
     assert "--- prompt ---\n<s>Hi" in shown({"prompt": "<s>Hi"})
-    offline = text_of(SentPrompt(7, "offline/narrator", (ChatMessage("user", "Hi."),)))
+    offline = text_of(SentPrompt(7, "offline/narrator", (PromptMessage("user", "Hi."),)))
     assert "Nothing was sent anywhere" in offline
     assert "--- user ---\nHi." in offline

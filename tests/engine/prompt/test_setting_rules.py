@@ -18,7 +18,7 @@ from flower.engine.prompt.scripted import (
     shown_texts,
 )
 from flower.engine.prompt.sent import SentPrompt, text_of
-from flower.engine.provider.base import ChatMessage, Template
+from flower.engine.provider.base import PromptMessage, Template
 from flower.engine.scripts.script import Script, ScriptPlace
 from flower.engine.store import stories
 from tests.engine.prompt.test_macros import VALUES
@@ -162,7 +162,11 @@ def test_what_scripts_did_is_counted_once_and_told_in_words() -> None:
 
 
 def test_a_prompt_as_a_story_stays_open_where_a_reply_goes_on() -> None:
-    said = [ChatMessage("user", "Go."), ChatMessage("assistant", "You"), ChatMessage("user", "On.")]
+    said = [
+        PromptMessage("user", "Go."),
+        PromptMessage("assistant", "You"),
+        PromptMessage("user", "On."),
+    ]
     assert as_story("", said) == "> Go.\n\nYou\n\n> On.\n\n"
     assert as_story("A quay.", said[:2]) == "A quay.\n\n* * *\n\n> Go.\n\nYou"
     assert as_story("", []) == "\n\n"
@@ -174,6 +178,6 @@ def test_what_was_sent_is_shown_with_its_settings_before_its_words() -> None:
     assert text_of(SentPrompt(7, "m", (), body)).split("\n\n") == [
         "To m, for message 7:", '{"model": "m", "top_k": 5}', "--- system ---\nTell.", "--- user ---\nGo."
     ]  # fmt: skip
-    assert text_of(SentPrompt(7, "m", (ChatMessage("user", "Go."),))).split("\n\n") == [
+    assert text_of(SentPrompt(7, "m", (PromptMessage("user", "Go."),))).split("\n\n") == [
         "Nothing was sent anywhere; m had this, for message 7:", "--- user ---\nGo."
     ]  # fmt: skip

@@ -15,7 +15,7 @@ from flower.engine.game.steering import NARRATOR
 from flower.engine.offline.provider import reply
 from flower.engine.prompt.context import gather
 from flower.engine.prompt.turn_input import TurnInput
-from flower.engine.provider.base import ChatMessage, Completion, Cue
+from flower.engine.provider.base import Completion, Cue, PromptMessage
 from flower.engine.store import stages, stories
 from flower.engine.store.connection import Connection
 from flower.engine.store.exchanges import begin_exchange
@@ -158,7 +158,7 @@ def test_offline_a_character_answers_of_what_they_heard(unheard: frozenset[int],
     story = [("user", "I hide the quince under the stone."), ("assistant", "It fits."), ("user", asked)]
     cue = Cue(
         line=asked, character="Ned", persona="Keeps the ferry.", speaks=True, turn_number=1, seed=7,
-        story=tuple(ChatMessage(role, text) for role, text in story), unheard=unheard,  # type: ignore[arg-type]
+        story=tuple(PromptMessage(role, text) for role, text in story), unheard=unheard,  # type: ignore[arg-type]
     )  # fmt: skip
     completion = Completion(model="m", messages=cue.story, max_tokens=400, context_tokens=4096, cue=cue)
     told = reply(completion)

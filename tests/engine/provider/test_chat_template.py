@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flower.engine.provider.base import ChatMessage
+from flower.engine.provider.base import PromptMessage
 from flower.engine.provider.chat_template import (
     CHARS,
     SOURCE_CHARS,
@@ -18,10 +18,10 @@ from flower.engine.provider.chat_template import (
 from flower.engine.provider.text_prompts import TEMPLATES, render
 
 MESSAGES = (
-    ChatMessage("system", "You narrate."),
-    ChatMessage("user", "I knock."),
-    ChatMessage("assistant", "Nobody."),
-    ChatMessage("user", "Again."),
+    PromptMessage("system", "You narrate."),
+    PromptMessage("user", "I knock."),
+    PromptMessage("assistant", "Nobody."),
+    PromptMessage("user", "Again."),
 )
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] | trim"
@@ -69,14 +69,14 @@ def test_a_template_that_knows_no_system_role_gets_it_with_the_first_line() -> N
 
 
 def test_what_newer_templates_use_is_there() -> None:
-    said = (*MESSAGES[:2], ChatMessage("assistant", "<think>hm</think>\n\nNobody."), MESSAGES[3])
+    said = (*MESSAGES[:2], PromptMessage("assistant", "<think>hm</think>\n\nNobody."), MESSAGES[3])
     assert render_chat(MODERN, said).replace("\n", "") == (
         "[SYSTEM]You narrate.[USER]I knock.[ASSISTANT]Nobody.[USER]Again.[ASSISTANT]"
     )
 
 
 def test_a_reply_that_is_to_go_on_stays_open() -> None:
-    begun = (*MESSAGES, ChatMessage("assistant", "The door op "))
+    begun = (*MESSAGES, PromptMessage("assistant", "The door op "))
     assert render_chat(CHATML, begun).endswith("<|im_start|>assistant\nThe door op")
 
 

@@ -6,17 +6,17 @@ import json
 
 import pytest
 
-from flower.engine.provider.base import ChatMessage, Finish
+from flower.engine.provider.base import Finish, PromptMessage
 from flower.engine.provider.endpoint import Patch
 from flower.engine.provider.text_prompts import SERVER, TEMPLATES, is_base, render
 from flower.settings import config
 from tests.provider_world import FAMILIES, Network, completion, make_provider, sse, streamed, text_of
 
 STORY = (
-    ChatMessage("system", "You narrate."),
-    ChatMessage("user", "I knock."),
-    ChatMessage("assistant", "Nobody answers."),
-    ChatMessage("user", "I wait."),
+    PromptMessage("system", "You narrate."),
+    PromptMessage("user", "I knock."),
+    PromptMessage("assistant", "Nobody answers."),
+    PromptMessage("user", "I wait."),
 )
 TEXTS = {
     "chatml": "<|im_start|>system\nYou narrate.<|im_end|>\n<|im_start|>user\nI knock.<|im_end|>\n<|im_start|>"

@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from flower.engine.lorebook.book import Book, Entry, Position
 from flower.engine.prompt.sections import CONTINUE
-from flower.engine.provider.base import ChatMessage, Completion, Finish, Text
+from flower.engine.provider.base import Completion, Finish, PromptMessage, Text
 from flower.engine.provider.endpoint import Endpoint, Patch
 from flower.engine.provider.retry import Stream
 from flower.engine.provider.services.openai_dialects import FLAVOURS, build_body
@@ -34,7 +34,7 @@ from tests.provider_world import (
     text_of,
 )
 
-BEGUN = (ChatMessage("user", "I knock."), ChatMessage("assistant", "The door op "))
+BEGUN = (PromptMessage("user", "I knock."), PromptMessage("assistant", "The door op "))
 REPLY = sse(
     'data: {"choices":[{"index":0,"delta":{"content":"ens."},"text":"ens.","finish_reason":"stop"}]}',
     "data: [DONE]",
@@ -170,7 +170,7 @@ async def test_the_reply_so_far_is_the_end_of_the_prompt_and_nothing_is_guessed(
     provider = GoesOn()
     assert await reply_of(tmp_path / "db", provider) == "The door opens slowly."
     messages = provider.completions[1].messages
-    assert messages[-1] == ChatMessage("assistant", "The door op")
+    assert messages[-1] == PromptMessage("assistant", "The door op")
     assert not any(CONTINUE in message.content for message in messages)
     assert messages[:2] == provider.completions[0].messages[:2]  # the cache is good for it
 
@@ -196,7 +196,7 @@ async def test_lore_below_the_newest_message_stands_above_a_reply_that_goes_on(
         await trio.testing.wait_all_tasks_blocked()
     first, second = (one.messages for one in provider.completions)
     assert first[-1].content.endswith("[The tide.]")
-    assert second[-1] == ChatMessage("assistant", "The door op")
+    assert second[-1] == PromptMessage("assistant", "The door op")
     assert second[-2].content.endswith("[The tide.]")
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flower.engine.provider.base import ChatMessage, Finish, Loading, Spent, Text
+from flower.engine.provider.base import Finish, Loading, PromptMessage, Spent, Text
 from flower.engine.provider.endpoint import Endpoint, Patch, Refusals
 from flower.engine.provider.http.decode import Interpreter, Item
 from flower.engine.provider.http.framing import SseDecoder
@@ -279,12 +279,12 @@ def test_gemini_array_reply() -> None:
 def test_gemini_request() -> None:
     """System text apart, roles alternate, the user has first and last word, samplers are renamed."""
     messages = (
-        ChatMessage("system", "A"),
-        ChatMessage("system", "B"),
-        ChatMessage("assistant", "Hello."),
-        ChatMessage("user", "Hi."),
-        ChatMessage("system", "note"),
-        ChatMessage("assistant", "And"),
+        PromptMessage("system", "A"),
+        PromptMessage("system", "B"),
+        PromptMessage("assistant", "Hello."),
+        PromptMessage("user", "Hi."),
+        PromptMessage("system", "note"),
+        PromptMessage("assistant", "And"),
     )
     asked = completion(messages=messages, params={"top_p": 0.9, "stop": "###", "logit_bias": {}})
     body = gemini.build_body(asked, Endpoint("gemini", "gemini", "https://g"))
@@ -346,11 +346,11 @@ def test_anthropic_error_event() -> None:
 def test_anthropic_request() -> None:
     """System and the last repeated turn are marked for the cache; a prefill loses trailing space."""
     messages = (
-        ChatMessage("system", "A"),
-        ChatMessage("user", "Hi."),
-        ChatMessage("assistant", "Hello."),
-        ChatMessage("user", "Go."),
-        ChatMessage("assistant", "And then "),
+        PromptMessage("system", "A"),
+        PromptMessage("user", "Hi."),
+        PromptMessage("assistant", "Hello."),
+        PromptMessage("user", "Go."),
+        PromptMessage("assistant", "And then "),
     )
     asked = completion(messages=messages, params={"stop": ["###"], "temperature": 0.7, "min_p": 0.1})
     body = anthropic.build_body(asked, Endpoint("anthropic", "anthropic", "https://a"))

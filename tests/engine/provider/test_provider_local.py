@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from flower import limits
-from flower.engine.provider.base import ChatMessage, Finish, Loading, Piece, Spent, Text
+from flower.engine.provider.base import Finish, Loading, Piece, PromptMessage, Spent, Text
 from flower.engine.provider.endpoint import Endpoint
 from flower.engine.provider.llamacpp import gguf, process
 from flower.engine.provider.llamacpp.files import ModelFiles
@@ -503,7 +503,7 @@ async def test_failures_of_a_real_server(tmp_path: Path) -> None:
                 pass
         await stranger.aclose()
         assert refused.value.kind == "auth"
-        long = completion(model="real", messages=(ChatMessage("user", "word " * 20_000),))
+        long = completion(model="real", messages=(PromptMessage("user", "word " * 20_000),))
         with pytest.raises(ProviderError) as too_long:
             async with local.open(long) as opened:
                 assert [piece async for piece in opened]

@@ -9,7 +9,7 @@ from trio.testing import MockClock
 
 from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.request import PreparedPrompt
-from flower.engine.provider.base import ChatMessage, Completion
+from flower.engine.provider.base import Completion, PromptMessage
 from flower.engine.sessions.allowances import Allowances, _check_day, _size_of
 from flower.engine.sessions.outbox import Outbox
 from flower.engine.sessions.session import GrowingReply, Session
@@ -29,7 +29,7 @@ AGAIN = "The keeper of the old lamp says nothing to anybody."
 
 def prompt_of(*roles: str) -> PreparedPrompt:
     """A prompt whose lines of these roles all say the same sentence."""
-    lines = [ChatMessage(role, f"{words(4, 9 * n)}. {AGAIN}") for n, role in enumerate(roles)]  # type: ignore[arg-type]
+    lines = [PromptMessage(role, f"{words(4, 9 * n)}. {AGAIN}") for n, role in enumerate(roles)]  # type: ignore[arg-type]
     completion = Completion("one", tuple(lines), 100, 4096, {"top_p": 0.9})
     return PreparedPrompt(completion, None, TokenCounter(), None)  # type: ignore[arg-type] # only its lines are read
 

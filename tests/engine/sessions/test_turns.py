@@ -22,8 +22,8 @@ from flower.engine.prompt.assemble import Assembled
 from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.request import SHRINK_SHARE, PreparedPrompt, shorter
 from flower.engine.prompt.sections import NSFW_ON
-from flower.engine.provider.base import ChatMessage as Said
 from flower.engine.provider.base import Completion, Finish, Text
+from flower.engine.provider.base import PromptMessage as Said
 from flower.engine.recall.query import context_of
 from flower.engine.recall.vector_indexes import VectorIndexes
 from flower.engine.sessions import after_turn, departures, open_stories

@@ -11,11 +11,11 @@ from typing import Any
 
 from flower import limits
 from flower.engine.provider.base import (
-    ChatMessage,
     Completion,
     Finish,
     FinishReason,
     ModelInfo,
+    PromptMessage,
     Reasoning,
     Spent,
     Template,
@@ -69,7 +69,7 @@ def build_body(
     return without(patched(body, endpoint, completion.model), refused)
 
 
-def _marked(turns: list[ChatMessage]) -> list[dict[str, Any]]:
+def _marked(turns: list[PromptMessage]) -> list[dict[str, Any]]:
     """Returns the turns with a cache mark on the last one that the next prompt will repeat.
 
     That is the assistant's last: the user's line after it carries recalled lore, which changes.

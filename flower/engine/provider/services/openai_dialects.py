@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from flower.engine.provider.base import ChatMessage, Completion
+from flower.engine.provider.base import Completion, PromptMessage
 from flower.engine.provider.endpoint import Endpoint, patched, wanted_params, without
 from flower.engine.provider.services.remote import GO_ON
 
@@ -143,7 +143,7 @@ def can_prefill(flavour: Flavour, refused: Collection[str]) -> bool:
 
 
 def _begun(
-    messages: Sequence[ChatMessage], flavour: Flavour, refused: Collection[str]
+    messages: Sequence[PromptMessage], flavour: Flavour, refused: Collection[str]
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Returns the messages as they are sent, and the fields that let the last one go on if it has begun."""
     rows: list[dict[str, Any]] = [{"role": m.role, "content": m.content} for m in messages]

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from flower import limits
-from flower.engine.provider.base import ChatMessage, Completion, Template
+from flower.engine.provider.base import Completion, PromptMessage, Template
 from flower.engine.provider.endpoint import Endpoint, Refusals
 from flower.engine.provider.errors import Origin
 from flower.engine.provider.gate import Gate
@@ -133,7 +133,7 @@ OPENING = "Begin."  # said by nobody: APIs that want the first word to be the us
 GO_ON = "Go on exactly where you stopped, without repeating anything."
 
 
-def split_system(messages: Sequence[ChatMessage]) -> tuple[str, tuple[ChatMessage, ...]]:
+def split_system(messages: Sequence[PromptMessage]) -> tuple[str, tuple[PromptMessage, ...]]:
     """Returns the system messages at the start as one text, and the rest.
 
     System messages further down (an author's note, recalled lore) stay where they are, as the user's:
@@ -144,29 +144,29 @@ def split_system(messages: Sequence[ChatMessage]) -> tuple[str, tuple[ChatMessag
         count += 1
     system = "\n\n".join(message.content for message in messages[:count])
     rest = (
-        ChatMessage("user", message.content) if message.role == "system" else message
+        PromptMessage("user", message.content) if message.role == "system" else message
         for message in messages[count:]
     )
     return system, tuple(rest)
 
 
-def alternating(messages: Iterable[ChatMessage]) -> list[ChatMessage]:
+def alternating(messages: Iterable[PromptMessage]) -> list[PromptMessage]:
     """Returns the messages with neighbours of the same role merged, beginning with the user."""
-    merged: list[ChatMessage] = []
+    merged: list[PromptMessage] = []
     for message in messages:
         if not message.content.strip():
             continue
         if merged and merged[-1].role == message.role:
-            merged[-1] = ChatMessage(message.role, f"{merged[-1].content}\n\n{message.content}")
+            merged[-1] = PromptMessage(message.role, f"{merged[-1].content}\n\n{message.content}")
         else:
             merged.append(message)
     if not merged or merged[0].role != "user":
-        merged.insert(0, ChatMessage("user", OPENING))
+        merged.insert(0, PromptMessage("user", OPENING))
     return merged
 
 
-def ending_with_user(messages: list[ChatMessage]) -> list[ChatMessage]:
+def ending_with_user(messages: list[PromptMessage]) -> list[PromptMessage]:
     """Returns the messages, with a request to go on when the assistant spoke last."""
     if messages and messages[-1].role == "assistant":
-        return [*messages, ChatMessage("user", GO_ON)]
+        return [*messages, PromptMessage("user", GO_ON)]
     return messages
