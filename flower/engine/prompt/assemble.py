@@ -171,7 +171,8 @@ def _fixed(
     budget: int,
     counter: TokenCounter,
 ) -> _Fixed:
-    # Of the system's share; kept free, or the system text would change.
+    # What changes with each line is taken from the system's share, whether there is something of it or not: if
+    # the system text had the rest, it would be cut elsewhere with every line, and no server could keep its cache.
     beside = int(budget * TAIL_SHARE)
     system = _fit_sections(sections, int(budget * SYSTEM_SHARE) - beside, counter)
     system_text = "\n\n".join(section.text.strip() for section, _ in system)
@@ -214,6 +215,7 @@ def _fit_sections(
         if over <= 0:
             break
         target = sizes[section] - over
+        # A stub of a section says nothing and costs its heading: better none, and more of the next one.
         if target < MIN_SECTION_TOKENS:
             result[section] = None
             over -= sizes[section]
@@ -255,6 +257,7 @@ def shorten(text: str, tokens: int, counter: TokenCounter) -> str:
     if size <= tokens:
         return text
     keep = max(int(len(text) * tokens / size) - len(CUT_MARK), 2)
+    # Tokens are not spread evenly over a text: the first cut is by the average, and shrinks until it fits.
     while True:
         cut = text[: keep - keep // 2] + CUT_MARK + text[len(text) - keep // 2 :]
         if counter.count(cut) <= tokens or keep <= 2:
@@ -308,6 +311,7 @@ def _alternating(lines: Sequence[PromptLine], insets: Sequence[Inset]) -> list[P
     if lines and lines[0].role == "assistant":
         messages.append(PromptMessage("user", OPENING))
     newest = len(lines) - 1
+    # A depth counts lines from the newest up, and more than there are means above all of them.
     for index, line in enumerate(lines):
         for inset in insets:
             if inset.depth >= 0 and index == max(newest - inset.depth, 0):

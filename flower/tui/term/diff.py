@@ -112,12 +112,14 @@ class Painter:
         pen.out.clear()
         pen.columns, pen.lines = frame.size
         origin = self._origin(frame)
+        # ``rows`` are what the terminal shows at each step; the rows that differ from it at the end are drawn.
         if prev is None or prev.size != frame.size:
             rows = self._cleared(frame)
         else:
             rows = list(prev.rows)
             self._scrolled(rows, prev, frame)
         for y, (old, new) in enumerate(zip(rows, frame.rows, strict=True)):
+            # Most rows are the very same object in both: their cells are not even compared.
             if old is not new and old != new:
                 paint_row(pen, y, old, new)
         self._frame = frame
@@ -136,6 +138,7 @@ class Painter:
 
     def _cleared(self, frame: Frame) -> list[Row]:
         pen = self._pen
+        # Cleared in the look of most line ends, so that as few rows as possible have a tail to draw.
         tails = Counter(row.runs[-1][0] for row in frame.rows if row.runs)
         fill = pen.erased(tails.most_common(1)[0][0] if tails else PLAIN)
         pen.forget()
@@ -150,6 +153,7 @@ class Painter:
         shift = find(rows, frame, pane, self._pen.caps)
         if shift is None:
             return
+        # The rows that scroll in are blank in the pen's colours: best in those of the row that will be there.
         coming = frame.rows[shift.bottom - 1 if shift.by > 0 else shift.top]
         tail = coming.slice(shift.left, shift.right).runs[-1][0]
         fill = self._pen.erased(tail)
@@ -192,6 +196,7 @@ class Painter:
         redress = len(pen.dressing(pen.style or PLAIN, origin.style))
         if first + len(_RESTORE) + redress < len(moving):
             if first:
+                # Saved before anything of this frame is drawn: the pen was at the cursor then.
                 pen.out.insert(0, _SAVE)
                 pen.saved = origin
             pen.put(_RESTORE)
@@ -366,11 +371,13 @@ def _ways(pen: Pen, shift: Shift) -> list[str]:
         region = f"\x1b[{top + 1};{bottom}r"
         if caps.scroll_count:
             ways.append(f"{region}\x1b[{number}{'S' if by > 0 else 'T'}\x1b[r")
+        # Without a count: a line feed on the last row of a region scrolls it up, a reverse one on the first down.
         if by > 0:
             ways.append(f"{region}\x1b[{bottom}H" + "\n" * count + "\x1b[r")
         else:
             ways.append(f"{region}\x1b[{top + 1}H" + "\x1bM" * count + "\x1b[r")
     if caps.insert_delete_line:
+        # Without a region: lines are deleted where they leave and inserted where they come in, and what is below stays.
         delete, insert = f"\x1b[{number}M", f"\x1b[{number}L"
         leaving, coming = (top, bottom - count) if by > 0 else (bottom - count, top)
         below = bottom < lines  # else the lines that leave fall off the screen

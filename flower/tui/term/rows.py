@@ -28,9 +28,12 @@ def paint_row(pen: Pen, y: int, old: Row, new: Row) -> None:
     columns = _changed(old, new, old.styles(), styles, pen.caps, _same_until(old, new))
     shifted = _shifted(pen, y, old, new, columns)
     if shifted is not None:
+        # The line was moved on the terminal: what is left to draw is counted against the row it shows now.
         columns = _changed(shifted, new, shifted.styles(), styles, pen.caps)
     if not columns:
         return
+    # Blanks at the end are no cells to write: one sequence erases them all, after the rest was drawn, since only
+    # then the pen is most likely where they begin.
     tail = _tail(new, pen)
     segments = _segments(columns, new, styles, tail)
     for start, end in segments:
@@ -75,6 +78,7 @@ def _shifted(pen: Pen, y: int, old: Row, new: Row, columns: list[int]) -> Row | 
     sample = DIFF_SHIFT_SAMPLE
     for by in range(1, DIFF_SHIFT_COLUMNS + 1):
         for count in (by, -by):
+            # Inserted cells push what was at ``x`` to the right; deleted ones let what was behind them come to ``x``.
             source, target = (x, x + by) if count > 0 else (x + by, x)
             text = old.glyphs[source : source + sample]
             if (
@@ -82,13 +86,14 @@ def _shifted(pen: Pen, y: int, old: Row, new: Row, columns: list[int]) -> Row | 
                 or text == " " * sample
                 or new.glyphs[target : target + sample] != text
             ):
-                continue
+                continue  # a few equal glyphs are looked at first: the whole row is compared for a promising shift only
             gap = Row.blank(by, look)
             if count > 0:
                 after = Row.beside(old.slice(0, x), gap, old.slice(x, width - by))
             else:
                 after = Row.beside(old.slice(0, x), old.slice(x + by, width), gap)
             left = len(_changed(after, new, after.styles(), new.styles(), caps))
+            # Half is enough to pay for the sequence, and leaves alone what only happens to be alike.
             if left * 2 < len(columns):
                 pen.move(x, y)
                 pen.shift_cells(count, look)
@@ -107,6 +112,7 @@ def _changed(
     columns = [
         x
         for x, (g, h, s, t) in enumerate(cells, start)
+        # Of a space only the background and the lines through it are seen: another colour of letters is no change.
         if g != h or (s is not t and s != t and (g != " " or blank(s) != blank(t)))
     ]
     if _all_sure(new.glyphs, caps):
@@ -121,9 +127,12 @@ def _spread(columns: list[int], row: Row, caps: Capabilities) -> list[int]:
     reach = 0  # up to here an unsure glyph to the left may have drawn
     glyphs = row.glyphs
     for x, glyph in enumerate(glyphs):
+        # A wide glyph is written whole or not at all: its left half (the glyph) comes with its right half (empty), and
+        # the other way round.
         half = x + 1 in targets and x + 1 < row.width and glyphs[x + 1] == ""
         if x in targets or x < reach or half or (glyph == "" and grown and grown[-1] == x - 1):
             grown.append(x)
+            # Terminals do not agree how far such a glyph reaches. What it may have run over is written after it.
             if glyph and _unsure(glyph, caps):
                 reach = max(reach, x + cell_width.extent(glyph))
     return grown
@@ -153,6 +162,7 @@ def _tail(row: Row, pen: Pen) -> int:
     last = row.runs[-1][0]
     if not pen.can_erase(last):
         return row.width
+    # Erasing leaves cells of one look: the tail ends where a run of blanks looks different.
     look, start = blank(last), row.width
     for style, count in reversed(row.runs):
         if start <= tail or blank(style) != look:
@@ -211,7 +221,7 @@ def _paint_run(pen: Pen, x: int, y: int, glyphs: str | tuple[str, ...], style: S
         if glyph == "":
             continue
         size = 2 if index + 1 < len(glyphs) and glyphs[index + 1] == "" else 1
-        pen.move(x + index, y)
+        pen.move(x + index, y)  # no byte, unless an unsure glyph left the pen nobody knows where
         if _unsure(glyph, pen.caps):
             pen.write_unsure(glyph, size)
         else:
