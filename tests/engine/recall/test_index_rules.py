@@ -12,6 +12,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from flower import limits
 from flower.engine.recall import minilm, scope_index
 from flower.engine.recall.background import EMBED_RETRY_S, INDEX_SAVE_IDLE_S, Background
 from flower.engine.recall.base import Hit, Query
@@ -140,6 +141,27 @@ async def test_an_index_that_could_not_be_compared_is_compared_the_next_time(
     await vectors.open("s")
     await vectors.open("s")
     assert tries == ["s", "s"]
+
+
+@pytest.mark.parametrize(("count", "early"), [(limits.INDEXES_OPEN, 3), (limits.INDEXES_OPEN + 1, 0)])
+async def test_indexes_are_read_early_where_all_have_room(count: int, early: int) -> None:
+    """More than can be open at once would close each other before the search, and be read twice."""
+    scopes = [f"cast:{number}" for number in range(count)]
+    opened: list[str] = []
+
+    async def open_index(scope: str) -> None:
+        opened.append(scope)
+
+    async def ask(_: Query) -> tuple[()]:
+        return ()
+
+    work = resting()
+    work._failure = ""
+    work.current = SimpleNamespace(  # type: ignore[assignment]
+        is_open=lambda scope: scope == scopes[0], open=open_index, encoder=SimpleNamespace(ask=ask)
+    )
+    assert await work.ask_in(scopes, Query("the bell")) == ()
+    assert sorted(opened) == scopes[1:][:early]
 
 
 # --- memories that wait for their vectors ----------------------------------------------------------
