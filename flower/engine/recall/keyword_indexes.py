@@ -47,6 +47,7 @@ class KeywordIndexes:
         return index
 
     def is_open(self, scope: str) -> bool:
+        """Whether the index of a scope is in memory."""
         return scope in self._open
 
     @asynccontextmanager

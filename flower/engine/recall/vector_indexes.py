@@ -66,6 +66,7 @@ class VectorIndexes:
         await self._index(scope)
 
     def is_open(self, scope: str) -> bool:
+        """Whether the index of a scope is in memory; it may still have to be compared with the rows."""
         return scope in self._open
 
     async def search(self, scope: str, vector: Vectors, count: int) -> Hits:
