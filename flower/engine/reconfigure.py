@@ -50,6 +50,7 @@ Stamp = tuple[int, int, int]  # time of change in ns, size, inode
 
 
 def make_services(config: Config, assets: Assets, database: Store, library: Library) -> Services:
+    """Returns what turns work with, as the settings have it."""
     return Services(
         database=database,
         library=library,

@@ -35,6 +35,7 @@ _STAMP, _STAMP_CHARS = "%Y%m%d-%H%M%S", 15
 
 
 def folder(home: Home) -> Path:
+    """Returns where a home's backups are."""
     return home.root / FOLDER
 
 
@@ -154,6 +155,7 @@ def database_size(home: Home) -> int:
 
 
 def forget(paths: Iterable[Path]) -> None:
+    """Deletes backups that are no longer kept; one that cannot be deleted stays."""
     for path in paths:
         with contextlib.suppress(OSError):  # it is only in the way, and is tried again next time
             path.unlink()

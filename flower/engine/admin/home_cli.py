@@ -33,6 +33,7 @@ ELSEWHERE = "the stories are in PostgreSQL (`store` in the settings)"
 
 
 def back_up(home: Home, file: Path | None) -> int:
+    """Makes a backup, in the home without ``file``; returns the exit status. Raises ``StoreError``."""
     if load_config(home, os.environ).store:
         raise StoreError(f"{ELSEWHERE}: pg_dump makes backups of them, `flower migrate` a copy")
     if not home.database.exists():
@@ -51,6 +52,7 @@ def back_up(home: Home, file: Path | None) -> int:
 
 
 def show_backups(home: Home) -> int:
+    """Prints the backups of a home, newest first; returns the exit status."""
     paths = backup.listed(home)
     if not paths:
         print(
@@ -66,6 +68,7 @@ def show_backups(home: Home) -> int:
 
 
 def restore(home: Home, file: Path) -> int:
+    """Goes back to a backup, keeps what was there; returns the exit status. Raises ``StoreError``."""
     if load_config(home, os.environ).store:
         raise StoreError(f"{ELSEWHERE}: pg_restore brings a backup of them back")
     if not file.exists() and (backup.folder(home) / file.name).exists():

@@ -69,7 +69,7 @@ def yaml_of(asset: Asset, others: Mapping[str, Any] | None = None) -> str:
 
 
 def value_of(text: str) -> Any:
-    """Returns what a file says, as ``assets.READERS`` take it."""
+    """Returns what a file says, as ``kinds.READERS`` take it."""
     return safe_yaml.load(text.encode(), most=limits.ASSET_BYTES).value
 
 

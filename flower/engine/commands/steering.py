@@ -31,6 +31,7 @@ OFF = ("off", "none", "clear", "-")
 
 
 async def steer(engine: Engine, client: Client, change: Callable[[Steering], Steering]) -> Steering:
+    """Changes the steering of a client's story; returns it as it is now. Raises ``CommandError``."""
     session = story_of(client)
     return await engine.services.database.write(states.change_steering, session.id, change)
 

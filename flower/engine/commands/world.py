@@ -159,6 +159,7 @@ async def search_passages(
     example: str,
     away: frozenset[int] = frozenset(),
 ) -> None:
+    """Shows the passages of a scope that fit ``words`` best, but those of the messages ``away``."""
     if not words:
         raise CommandError(f"Search for what? For example {example}.")
     hits = await engine.services.library.search(scope, words)
@@ -173,6 +174,7 @@ def _headed(passage: Passage) -> str:
 
 
 def listing(title: str, passages: tuple[Passage, ...]) -> str:
+    """Returns passages with their numbers, one a line, under a title; ``*`` marks pinned ones."""
     rows = [
         f"{p.id:>6}  {'* ' if p.pinned else ''}{_headed(p)}{one_line(p.text, PREVIEW_CHARS)}"
         for p in passages

@@ -181,6 +181,7 @@ def _said(value: str) -> str:
 
 
 def is_faraday(source: Mapping[str, Any]) -> bool:
+    """Returns whether an object is a character of Faraday, as Backyard was called."""
     character = mapping(source.get("character"))
     return "aiName" in character or "aiDisplayName" in character or "aiPersona" in character
 

@@ -168,6 +168,7 @@ def is_book(value: object) -> bool:
 
 
 def is_entry(value: Mapping[str, Any]) -> bool:
+    """Returns whether an object is an entry of a lorebook."""
     return "content" in value and bool({"key", "keys", "uid", "comment", "constant"} & set(value))
 
 

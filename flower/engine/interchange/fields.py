@@ -91,6 +91,7 @@ def flag(value: object, default: bool = False) -> bool:
 
 
 def flag_or_none(value: object) -> bool | None:
+    """Returns a yes or no; None for what is neither."""
     return flag(value) if isinstance(value, bool | int | float) else None
 
 

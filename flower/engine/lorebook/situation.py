@@ -136,7 +136,7 @@ def begin(timed: Timed, rules: Mapping[EntryId, ReadyEntry], count: int) -> Runn
 
 
 def after(timed: Timed, running: Running, fired: Iterable[ReadyEntry], count: int) -> Timed:
-    """Returns the effects to keep with the place in the story where ``fired`` did."""
+    """Returns the effects to keep with the place in the story at which ``fired`` did fire."""
     always, done = dict.fromkeys(timed.always), dict.fromkeys(timed.done)
     for rule in fired:
         if rule.entry.sticky > 0:

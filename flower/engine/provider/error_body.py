@@ -46,6 +46,7 @@ def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
 
 
 def read_body(body: bytes) -> ErrorReport:
+    """Returns what a service says of a failure in a body; one that is no JSON is quoted."""
     try:
         payload = msgspec.json.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError):

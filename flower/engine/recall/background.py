@@ -175,10 +175,12 @@ class Background:
             self._work.set()  # what waits for a vector can have it now
         return questions
 
-    async def ask_in(self, scopes: Iterable[str], query: Query) -> tuple[Question, ...]:
+    async def ask_in(self, scopes: Sequence[str], query: Query) -> tuple[Question, ...]:
         """Returns what ``ask`` does; indexes of the scopes that are not open are read meanwhile."""
         # While the model fails recall goes by words, and nothing but those is read: by the search.
         closed = [] if self._failure else [one for one in scopes if not self.current.is_open(one)]
+        if len(scopes) > limits.INDEXES_OPEN:
+            closed = []  # they would close each other before the search, which reads one after the other
         async with trio.open_nursery() as nursery:
             for scope in closed:
                 nursery.start_soon(self._open_early, scope)

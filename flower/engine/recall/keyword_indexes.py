@@ -31,19 +31,23 @@ class KeywordIndexes:
         self._database = database
         self._open: dict[str, KeywordIndex] = {}  # least recently used first
         self._locks: WeakValueDictionary[str, trio.Lock] = WeakValueDictionary()
+        self._doubted: set[str] = set()  # while they were being read
 
     async def index(self, scope: str) -> KeywordIndex:
         """Returns the index of a scope, equal to its rows; raises ``StoreError``."""
         async with self._lock(scope):
             index = self._open.pop(scope, None)
             if index is None:
+                self._doubted.discard(scope)
                 index = await self._load(scope)
-            self._open[scope] = index  # now the most recently used
+            if scope not in self._doubted:
+                self._open[scope] = index  # now the most recently used
         while len(self._open) > limits.INDEXES_OPEN:
             del self._open[next(iter(self._open))]
         return index
 
     def is_open(self, scope: str) -> bool:
+        """Whether the index of a scope is in memory."""
         return scope in self._open
 
     @asynccontextmanager
@@ -73,8 +77,10 @@ class KeywordIndexes:
 
     def doubt(self, scope: str) -> None:
         """Reads a scope, or all, anew at the next question: another engine may have changed the rows."""
-        for name in [scope] if scope else list(self._open):
+        for name in [scope] if scope else {*self._open, *self._locks}:
             self._open.pop(name, None)
+            if name in self._locks:
+                self._doubted.add(name)
 
     async def _load(self, scope: str) -> KeywordIndex:
         from flower.engine.recall.keyword_index import KeywordIndex

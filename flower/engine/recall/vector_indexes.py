@@ -66,6 +66,7 @@ class VectorIndexes:
         await self._index(scope)
 
     def is_open(self, scope: str) -> bool:
+        """Whether the index of a scope is in memory; it may still have to be compared with the rows."""
         return scope in self._open
 
     async def search(self, scope: str, vector: Vectors, count: int) -> Hits:
@@ -105,7 +106,7 @@ class VectorIndexes:
 
     def doubt(self, scope: str) -> None:
         """Compares a scope, or all, with its rows before the next search: another engine may have changed them."""
-        self._stale.update([scope] if scope else self._open)
+        self._stale.update([scope] if scope else {*self._open, *self._locks})  # also what is being read
 
     async def maintain(self) -> None:
         """Builds and enlarges the graphs that want it; raises nothing but cancellation.
@@ -140,11 +141,15 @@ class VectorIndexes:
     async def _index(self, scope: str) -> ScopeIndex:
         async with self._lock(scope):
             index = self._open.get(scope)
-            if index is None:
-                index = await self._load(scope)
-            elif scope in self._stale:
-                await self._reconcile(index, await self._marks(scope))
-            self._stale.discard(scope)
+            if index is None or scope in self._stale:
+                self._stale.discard(
+                    scope
+                )  # before rows are read: another engine may change some meanwhile
+                async with self.changing([scope]):
+                    if index is None:
+                        index = await self._load(scope)
+                    else:
+                        await self._reconcile(index, await self._marks(scope))
             self._open.pop(scope, None)
             self._open[scope] = index  # now the most recently used
         while len(self._open) > limits.INDEXES_OPEN:

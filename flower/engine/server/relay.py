@@ -49,7 +49,7 @@ class Socket(Protocol):
 class Hop:
     """How a client gets to the engine that plays its story, if that is another one.
 
-    ``authorization`` is the header that lets it in there. ``follows``: it goes there by itself when sent.
+    ``authorization`` is the header that lets it in there. ``follows``: it goes there by itself when it is sent there.
     ``unsent`` is a frame of the client that no engine has taken yet.
     """
 

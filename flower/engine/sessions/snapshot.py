@@ -131,6 +131,7 @@ def selection_state(chosen: Selection, models: Models) -> State:
 
 
 def session_options(sessions: Sequence[StoredSession]) -> tuple[SessionOption, ...]:
+    """Returns stories as clients list them."""
     return tuple(
         SessionOption(
             id=s.id,

@@ -310,4 +310,5 @@ def _passage(row: Sequence[object]) -> Passage:
 
 
 def id_list(ids: Iterable[int]) -> str:
+    """Returns ids as ``json_each`` takes them."""
     return json.dumps(list(ids))

@@ -130,6 +130,7 @@ class Summary(Struct, frozen=True):
 
 
 def add(db: Connection, last_id: int, text: str, now: float) -> None:
+    """Stores the summary of a story up to a message, in the place of one that was there."""
     db.execute(
         "INSERT INTO summaries (last_id, text, created) VALUES (?, ?, ?)"
         " ON CONFLICT (last_id) DO UPDATE SET text = excluded.text, created = excluded.created",
@@ -154,4 +155,5 @@ def own_task(db: Connection, session_id: str) -> str:
 
 
 def set_own_task(db: Connection, session_id: str, task: str) -> None:
+    """Stores how the player wants this story's summary written; an empty text for the usual way."""
     stories.set_session_extra(db, session_id, {"summary_task": task or None})

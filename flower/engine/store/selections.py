@@ -128,6 +128,7 @@ def set_all_of_story(db: Connection, session_id: str, values: Mapping[str, Any])
 
 
 def of_model(db: Connection, model: str) -> dict[str, Any]:
+    """Returns the settings that hold for a model in all stories."""
     row = db.execute("SELECT params FROM model_params WHERE model = ?", (model,)).fetchone()
     return json_object(row[0]) if row else {}
 

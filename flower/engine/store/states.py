@@ -156,6 +156,7 @@ def current(db: Connection, session_id: str, now: float) -> CurrentState:
 
 
 def active_leaf(db: Connection, session_id: str) -> int | None:
+    """Returns the message at which a story is; None for an empty story, or none."""
     row = db.execute("SELECT active_leaf FROM sessions WHERE id = ?", (session_id,)).fetchone()
     return row[0] if row else None
 

@@ -169,6 +169,7 @@ def where(db: Connection, condition: str, values: Row | Mapping[str, Any]) -> li
 
 
 def set_character(db: Connection, session_id: str, character_id: str) -> None:
+    """Lets a story be about another character."""
     db.execute("UPDATE sessions SET character_id = ? WHERE id = ?", (character_id, session_id))
 
 
@@ -341,6 +342,7 @@ def set_message_extra(db: Connection, message_id: int, changes: Mapping[str, Any
 
 
 def message(db: Connection, message_id: int) -> Message | None:
+    """Returns a message; None for one that is not there."""
     matches = _messages(db, "m.id = ?", (message_id,))
     return matches[0] if matches else None
 

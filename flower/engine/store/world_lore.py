@@ -22,6 +22,7 @@ def attach(db: Connection, world_id: str, text: str, now: float) -> int:
 
 
 def detach(db: Connection, number: int) -> None:
+    """Deletes an attached text."""
     db.execute("DELETE FROM attached_lore WHERE id = ?", (number,))
 
 

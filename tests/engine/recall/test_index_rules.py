@@ -12,16 +12,19 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from flower import limits
 from flower.engine.recall import minilm, scope_index
 from flower.engine.recall.background import EMBED_RETRY_S, INDEX_SAVE_IDLE_S, Background
 from flower.engine.recall.base import Hit, Query
 from flower.engine.recall.hnsw import Marks
+from flower.engine.recall.keyword_indexes import KeywordIndexes
 from flower.engine.recall.minilm import EMBED_CHARS
 from flower.engine.recall.query import RECALL_CONTEXT_CHARS, RECALL_PARTS, context_of, split_parts
 from flower.engine.recall.query_encoder import VectorCache
 from flower.engine.recall.scope_index import ScopeIndex
 from flower.engine.recall.tokenizers import PieceTable
-from flower.errors import EmbedError
+from flower.engine.recall.vector_indexes import VectorIndexes
+from flower.errors import EmbedError, StoreError
 from tests.engine.recall.test_vectors import ids_of, make_vectors, open_index
 
 # --- files of the model -------------------------------------------------------------------------
@@ -72,6 +75,93 @@ def test_a_token_tells_when_it_has_a_letter_or_a_digit() -> None:
 def test_what_the_model_reads_is_bounded_and_whole() -> None:
     assert minilm.clean("a" * (EMBED_CHARS + 1)) == "a" * EMBED_CHARS
     assert minilm.clean("a\ud800b") == "a?b"
+
+
+# --- several engines ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["lore:quay", ""])
+async def test_what_another_engine_changes_while_an_index_is_read_is_read_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, what: str
+) -> None:
+    """Both indexes of a scope that is doubted during its first reading are compared with the rows once more."""
+    reads: list[str] = []
+
+    async def load(self: VectorIndexes | KeywordIndexes, scope: str) -> object:
+        reads.append(f"{type(self).__name__} {scope}")
+        if len(reads) < 3:
+            self.doubt(what)
+        return SimpleNamespace()
+
+    async def marks(self: VectorIndexes, scope: str) -> None:
+        reads.append(f"marks {scope}")
+
+    async def reconcile(self: VectorIndexes, index: object, current: None) -> None:
+        pass
+
+    for kind in (VectorIndexes, KeywordIndexes):
+        monkeypatch.setattr(kind, "_load", load)
+    monkeypatch.setattr(VectorIndexes, "_marks", marks)
+    monkeypatch.setattr(VectorIndexes, "_reconcile", reconcile)
+    database: Any = SimpleNamespace()
+    vectors = VectorIndexes(database, "model", 8, tmp_path, reads.append)
+    keywords = KeywordIndexes(database)
+    for _ in range(3):
+        await vectors.open("lore:quay")
+        await keywords.index("lore:quay")
+    assert reads == [
+        "VectorIndexes lore:quay",
+        "KeywordIndexes lore:quay",
+        "marks lore:quay",
+        "KeywordIndexes lore:quay",
+    ]
+
+
+async def test_an_index_that_could_not_be_compared_is_compared_the_next_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tries: list[str] = []
+
+    async def marks(self: VectorIndexes, scope: str) -> None:
+        tries.append(scope)
+        if len(tries) == 1:
+            raise StoreError("the server is away")
+
+    async def nothing(*_: object) -> object:
+        return SimpleNamespace()
+
+    monkeypatch.setattr(VectorIndexes, "_load", nothing)
+    monkeypatch.setattr(VectorIndexes, "_marks", marks)
+    monkeypatch.setattr(VectorIndexes, "_reconcile", nothing)
+    vectors = VectorIndexes(SimpleNamespace(), "model", 8, tmp_path, tries.append)  # type: ignore[arg-type]
+    await vectors.open("s")
+    vectors.doubt("")
+    with pytest.raises(StoreError, match="away"):
+        await vectors.open("s")
+    await vectors.open("s")
+    await vectors.open("s")
+    assert tries == ["s", "s"]
+
+
+@pytest.mark.parametrize(("count", "early"), [(limits.INDEXES_OPEN, 3), (limits.INDEXES_OPEN + 1, 0)])
+async def test_indexes_are_read_early_where_all_have_room(count: int, early: int) -> None:
+    """More than can be open at once would close each other before the search, and be read twice."""
+    scopes = [f"cast:{number}" for number in range(count)]
+    opened: list[str] = []
+
+    async def open_index(scope: str) -> None:
+        opened.append(scope)
+
+    async def ask(_: Query) -> tuple[()]:
+        return ()
+
+    work = resting()
+    work._failure = ""
+    work.current = SimpleNamespace(  # type: ignore[assignment]
+        is_open=lambda scope: scope == scopes[0], open=open_index, encoder=SimpleNamespace(ask=ask)
+    )
+    assert await work.ask_in(scopes, Query("the bell")) == ()
+    assert sorted(opened) == scopes[1:][:early]
 
 
 # --- memories that wait for their vectors ----------------------------------------------------------

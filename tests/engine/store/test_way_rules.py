@@ -214,6 +214,33 @@ def test_what_other_engines_say_is_told_once_and_its_own_words_never() -> None:
     assert pulse.news() == []
 
 
+def test_flushes_do_not_put_off_the_first_sign_of_life() -> None:
+    """Replies that grow from the start on are no signs of life yet: nobody would see any, and call the engine dead."""
+    pytest.importorskip("psycopg")
+    from flower.engine.store.postgres import engines
+    from flower.engine.store.postgres.pulse import Pulse
+
+    pulse = Pulse.__new__(Pulse)
+    pulse._number, pulse.signs, pulse.draining = 7, 0, False
+    pulse._beat_at = pulse._awake_at = pulse.steady_since = pulse._looked_at = pulse._tried_at = 1000.0
+    assert pulse.beginning() == engines.beginning(7)
+    pulse.showed(1000.9)
+    assert pulse._sign_due_at() == 1000.0 + engines.BEAT_S
+    shows: list[float] = []
+
+    def read(_: object) -> int:
+        shows.append(1001.0)
+        return 0
+
+    pulse._link = SimpleNamespace(read=read)  # type: ignore[assignment]
+    pulse.turn(1001.0)
+    assert (pulse.signs, len(shows)) == (1, 1)
+    assert pulse.beginning() == engines.beginning_alive(7, draining=False)
+    late = pulse._beat_at + 0.9
+    pulse.showed(late)
+    assert pulse._sign_due_at() == late + engines.BEAT_S
+
+
 # --- whose a story is ---------------------------------------------------------------------------
 
 

@@ -223,6 +223,7 @@ class Unpacker:
 
 
 async def close(response: httpx.Response) -> None:
+    """Closes a response, within ``CLOSE_TIMEOUT_S`` also where its reader is cancelled."""
     with trio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
         await response.aclose()
 

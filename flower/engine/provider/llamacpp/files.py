@@ -81,7 +81,7 @@ class ModelFiles:
         return tuple(_info(model) for model in self._models.values())
 
     def info(self, name: str) -> ModelInfo | None:
-        """Returns one of them."""
+        """Returns one of them as it is listed; None for one that is not there."""
         model = self._models.get(name)
         return None if model is None else _info(model)
 

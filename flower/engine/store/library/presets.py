@@ -54,6 +54,7 @@ def listed(db: Connection, kind: Kind, user: int = 0) -> dict[str, dict[str, Any
 
 
 def names(db: Connection, kind: Kind, user: int = 0) -> tuple[str, ...]:
+    """Returns the names of the presets of a kind that somebody sees, at most ``LISTED``."""
     mine, key = _mine(kind, user)
     rows = db.execute(f"SELECT name FROM {mine} ORDER BY name LIMIT ?", (key, LISTED))
     return tuple(name for (name,) in rows)

@@ -91,6 +91,8 @@ class Pulse:
 
     def showed(self, at: float) -> None:
         """Notes that a sign of life that was begun ``at`` (``time.monotonic``) has been given."""
+        if not self.signs:
+            return  # a flush was none yet, see ``beginning``: else flushes from the start on would put off the first
         if at - self._beat_at > engines.LEASE_S * GAP:
             self.steady_since = at
         self._beat_at = max(self._beat_at, at)

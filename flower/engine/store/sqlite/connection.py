@@ -85,6 +85,7 @@ class StoryConnection(sqlite3.Connection):
 
 
 def connect(path: Path, before_migration: Callable[[int], None]) -> sqlite3.Connection:
+    """Opens a database, or makes one, with the current schema. Raises ``StoreError``."""
     if path.exists() and not path.is_file():
         raise StoreError(f"{path} cannot be opened: {file_io.IRREGULAR}; move it away")
     with translated(path):
@@ -157,6 +158,7 @@ def in_transaction(
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> T:
+    """Returns what a function does in a transaction, which is rolled back when that raises."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         result = function(connection, *args, **kwargs)
