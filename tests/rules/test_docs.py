@@ -13,11 +13,14 @@ import msgspec
 import pytest
 
 from flower.engine.commands import catalogue, lookup
+from flower.engine.export.library_files import STORY_FORMATS
+from flower.engine.export.render import FORMATS
 from flower.home import Home
 from flower.protocol import messages
 from flower.settings import config
 from flower.shell import command_line
 from flower.tui.state import checklist
+from flower.tui.state.bindings import ACTIONS
 from tests.paths import ROOT
 from tests.shell.test_cli import every_command
 from tests.svg import playing, svg
@@ -140,6 +143,30 @@ def test_every_command_has_an_example_that_is_one() -> None:
             option, argument = lookup.parse(command.example or command.usage)
             assert option.name == command.name
             assert not re.search(r"\b[A-Z]{2,}\b", argument), "an example has no place to be filled in"
+
+
+def test_every_format_of_an_export_is_named_where_people_look_for_it() -> None:
+    usage = next(option.usage for option in catalogue.OPTIONS if option.name == "/export")
+    option = next(
+        option for option in command_line.commands.commands["export"].params if option.name == "form"
+    )
+    page = (ROOT / "docs" / "stories.md").read_text()
+    for form in (*FORMATS, *STORY_FORMATS):
+        assert re.search(rf"\b{form}\b", usage), form
+        assert re.search(rf"\b{form}\b", option.help or ""), form
+        assert f"| `{form}` |" in page or f"`/export {form}`" in page, form
+
+
+def test_every_action_of_the_screen_has_a_key_in_the_table_of_keys() -> None:
+    """Keys of one kind share a row: ``F2 F3``, ``Shift or Alt with Up, Down``."""
+    table = (ROOT / "docs" / "using.md").read_text().partition("## Keys")[2].partition("\n## ")[0]
+    words = set(
+        re.findall(r"[\w+]+", table.lower().replace("pgup", "pageup").replace("pgdn", "pagedown"))
+    )
+    words |= {"escape" for word in words if word == "esc"}
+    words |= {f"{held}+{arrow}" for held in ("shift", "alt") for arrow in ("up", "down")}
+    for action in ACTIONS:
+        assert any(words.issuperset(key.split()) for key in action.keys), action.name
 
 
 def test_the_page_of_commands_is_the_catalogue() -> None:
