@@ -134,7 +134,7 @@ REFUSAL_CHARS = 300
 # --- the screen ---------------------------------------------------------------------------------
 LINK_MESSAGE_BYTES = (
     16 * MIB
-)  # ours sends half a MiB; a V1 engine 10,000 messages in one frame of 4 MiB
+)  # ours stays below one MiB; a V1 engine 10,000 messages in one frame of 4 MiB
 PASTE_BYTES = 1 * MIB  # several chapters; the rest of a longer paste is dropped
 PASTE_IDLE_S = 5.0  # a paste whose end never comes must not swallow keys for ever
 ESCAPE_WAIT_S = 0.02  # between ESC and the rest of its sequence, on a local terminal

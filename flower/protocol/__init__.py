@@ -1,6 +1,7 @@
 """The wire between client and engine: its messages, as frames, and where it is spoken. Pure: everything here.
 
-Light on purpose: this module is imported before the first frame, ``messages`` and ``codec`` are not.
+``messages`` has every one, ``codec`` their frames, ``tree_text`` how a tree is drawn as lines. Light on purpose:
+this module is imported before the first frame, ``messages`` and ``codec`` are not.
 """
 
 PATH = "/ws/rpc"  # of the WebSocket, since the first version of the protocol

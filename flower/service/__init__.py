@@ -1,1 +1,5 @@
-"""Flower as a service of systemd: its units, and putting them in place. Never imports the engine or the TUI."""
+"""Flower as a service of systemd. Never imports the engine or the TUI.
+
+``unit`` has the text of the units, ``manage`` puts them in place, ``systemd`` is what a running process says and
+hears.
+"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -12,11 +13,14 @@ import msgspec
 import pytest
 
 from flower.engine.commands import catalogue, lookup
+from flower.engine.export.library_files import STORY_FORMATS
+from flower.engine.export.render import FORMATS
 from flower.home import Home
 from flower.protocol import messages
 from flower.settings import config
 from flower.shell import command_line
 from flower.tui.state import checklist
+from flower.tui.state.bindings import ACTIONS
 from tests.paths import ROOT
 from tests.shell.test_cli import every_command
 from tests.svg import playing, svg
@@ -123,14 +127,14 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_modules_named_in_the_architecture_exist() -> None:
-    """A name without a folder stands in the folder of the name before it."""
-    text = (ROOT / "docs" / "architecture.md").read_text()
-    for cell in re.findall(r"(?m)^\| (`flower/[^|]+?) \|", text):
-        folder = ROOT
-        for name in re.findall(r"`([^`]+)`", cell):
-            path = ROOT / name if name.startswith("flower/") else folder / name
-            assert path.exists(), path
-            folder = path.parent
+    """A name is one in the folder of its line, or begins in ``flower/`` or in the engine's folder."""
+    named = 0
+    for line in (ROOT / "docs" / "architecture.md").read_text().splitlines():
+        starts = ["", "flower", "flower/engine", *re.findall(r"^\| `(flower/[\w/]*)`", line)]
+        for name in re.findall(r"`([\w/]+\.py)`", line):
+            assert any((ROOT / start / name).exists() for start in starts), name
+            named += 1
+    assert named > 30
 
 
 def test_every_command_has_an_example_that_is_one() -> None:
@@ -139,6 +143,30 @@ def test_every_command_has_an_example_that_is_one() -> None:
             option, argument = lookup.parse(command.example or command.usage)
             assert option.name == command.name
             assert not re.search(r"\b[A-Z]{2,}\b", argument), "an example has no place to be filled in"
+
+
+def test_every_format_of_an_export_is_named_where_people_look_for_it() -> None:
+    usage = next(option.usage for option in catalogue.OPTIONS if option.name == "/export")
+    option = next(
+        option for option in command_line.commands.commands["export"].params if option.name == "form"
+    )
+    page = (ROOT / "docs" / "stories.md").read_text()
+    for form in (*FORMATS, *STORY_FORMATS):
+        assert re.search(rf"\b{form}\b", usage), form
+        assert re.search(rf"\b{form}\b", option.help or ""), form
+        assert f"| `{form}` |" in page or f"`/export {form}`" in page, form
+
+
+def test_every_action_of_the_screen_has_a_key_in_the_table_of_keys() -> None:
+    """Keys of one kind share a row: ``F2 F3``, ``Shift or Alt with Up, Down``."""
+    table = (ROOT / "docs" / "using.md").read_text().partition("## Keys")[2].partition("\n## ")[0]
+    words = set(
+        re.findall(r"[\w+]+", table.lower().replace("pgup", "pageup").replace("pgdn", "pagedown"))
+    )
+    words |= {"escape" for word in words if word == "esc"}
+    words |= {f"{held}+{arrow}" for held in ("shift", "alt") for arrow in ("up", "down")}
+    for action in ACTIONS:
+        assert any(words.issuperset(key.split()) for key in action.keys), action.name
 
 
 def test_the_page_of_commands_is_the_catalogue() -> None:
@@ -184,6 +212,15 @@ def test_the_map_has_every_folder_and_no_other() -> None:
         )
     )
     assert folders == told
+
+
+def test_the_docstring_of_a_folder_names_all_that_is_in_it() -> None:
+    for package in (ROOT / "flower").rglob("__init__.py"):
+        folder = package.parent
+        words = set(re.findall(r"\w+", ast.get_docstring(ast.parse(package.read_text())) or ""))
+        modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "__main__"}
+        folders = {path.parent.name for path in folder.glob("*/__init__.py")}
+        assert not (modules | folders) - words, folder.relative_to(ROOT)
 
 
 def test_the_pictures_of_the_readme_show_the_screen_of_today() -> None:

@@ -1,1 +1,5 @@
-"""The state as a frame of cells. Pure: everything in here."""
+"""The state as a frame of cells. Pure: everything in here.
+
+In order: ``screen`` (all of it), ``panels`` (header, sidebar, input line), ``popups``, ``form_panel``,
+``tree_panel``, ``portrait``.
+"""

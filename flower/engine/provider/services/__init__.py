@@ -1,8 +1,9 @@
 """The services that have models: a module for each API family, ``remote`` for what they have in common.
 
-Makes the provider of an endpoint, with the ``build`` of its family's module. That is imported when an endpoint of the
-family is first used: httpx alone takes 0.1 s and 10 MB, which somebody who plays with the offline narrator need not
-pay for.
+``openai`` with ``openai_dialects`` (all that speak its API), ``anthropic``, ``gemini``, ``ollama``, ``koboldcpp``.
+Makes the provider of an endpoint, with the ``build`` of its family's module. That is imported when an endpoint of
+the family is first used: httpx alone takes 0.1 s and 10 MB, which somebody who plays with the offline narrator need
+not pay for.
 """
 
 from __future__ import annotations
