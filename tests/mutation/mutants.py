@@ -155,10 +155,11 @@ def _is_type(node: ast.expr) -> bool:
 def _tuned_lines(source: str) -> set[int]:
     """Returns the lines of constants like ``KEPT = 256``, of which nobody could say why not 255."""
     return {
-        node.lineno
+        line
         for node in ast.parse(source).body
         if isinstance(node, ast.Assign)
         and isinstance(node.value, ast.Constant)
         and isinstance(node.value.value, int | float)
         and node.value.value > TUNED
+        for line in range(node.lineno, node.value.lineno + 1)
     }

@@ -242,7 +242,8 @@ def test_ways_turn_off_one_beside_the_other() -> None:
 def test_the_story_goes_on_where_it_is_or_was_or_came_last(
     marks: list[dict[str, bool]], number: int
 ) -> None:
-    assert tree_text.trunk([TreeNode(n, **mark) for n, mark in enumerate(marks, 1)]).message == number
+    siblings = [msgspec.structs.replace(TreeNode(n), **mark) for n, mark in enumerate(marks, 1)]
+    assert tree_text.trunk(siblings).message == number
 
 
 # --- long frames --------------------------------------------------------------------------------

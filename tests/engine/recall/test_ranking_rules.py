@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from statistics import fmean, pstdev
 
 import numpy as np
@@ -13,12 +15,14 @@ from msgspec.structs import asdict
 from flower import limits
 from flower.engine.recall import candidates, keyword_index, ranking, selection
 from flower.engine.recall.base import Hit, Query, Ranked, Score
-from flower.engine.recall.candidates import Candidates, by_words
+from flower.engine.recall.candidates import Candidates, Worded, by_words
 from flower.engine.recall.keyword_index import KeywordIndex, QueryTerm
 from flower.engine.recall.query import Question
 from flower.engine.recall.ranking import Share, Signals, Tuning, rank, rank_again
 from flower.engine.recall.selection import Cut, worth_recalling
-from flower.engine.store.passages import Passage
+from flower.engine.store import passages, vector_rows
+from flower.engine.store.passages import Chunk, Passage
+from flower.engine.store.sqlite.connection import migrate
 from flower.engine.store.term_rows import Terms, term_hash
 
 
@@ -32,7 +36,10 @@ def passage(number: int, text: str = "", **values: object) -> Passage:
 def test_shares_and_chances_are_from_0_to_1() -> None:
     values: list[float] = [ranking.RECENCY_SHARE, ranking.IMPORTANCE_SHARE, selection.SAME]
     for value in asdict(Tuning()).values():
-        values += asdict(value).values() if isinstance(value, Share | Cut) else [value]
+        if isinstance(value, Share):
+            values += [value.at(0.0), value.at(0.5), value.at(1.0)]
+        else:
+            values += asdict(value).values() if isinstance(value, Cut) else [value]
     assert all(0.0 <= value <= 1.0 for value in values)
     assert 0.0 < ranking.SAID_FROM < ranking.SAID_TO <= 1.0
     for cut in (Tuning().memory_cut, Tuning().lore_cut):
@@ -55,6 +62,11 @@ QUOTED = (0.4 - ranking.SAID_FROM) / (ranking.SAID_TO - ranking.SAID_FROM)  # 0.
 def standard(values: Mapping[int, float]) -> dict[int, float]:
     mean, spread = fmean(values.values()), pstdev(values.values())
     return {i: (value - mean) / spread for i, value in values.items()}
+
+
+def test_every_way_to_ask_is_in_use_unless_it_is_turned_off() -> None:
+    flags = [value for value in asdict(Tuning()).values() if isinstance(value, bool)]
+    assert flags == [True] * 4
 
 
 def test_a_sum_is_of_standard_scores_by_their_shares_and_of_what_is_beside() -> None:
@@ -114,7 +126,7 @@ def test_a_memory_gains_by_its_importance_and_half_as_much_by_its_time_after_thr
 
 def test_equal_values_have_no_spread() -> None:
     assert ranking._mean_and_spread({}) == (0.0, 0.0)
-    assert ranking._mean_and_spread({1: 2.0, 2: 2.0 + 1e-12}) == (pytest.approx(2.0), 0.0)
+    assert ranking._mean_and_spread({1: 2.0, 2: 2.0 + 1e-12})[1] == 0.0
     assert ranking._mean_and_spread({1: 1.0, 2: 4.0}) == pytest.approx((2.5, 1.5))
     assert ranking._standard({1: 3.0, 2: 3.0}) == {1: 0.0, 2: 0.0}
 
@@ -346,12 +358,44 @@ def test_scopes_of_one_kind_offer_what_each_of_them_does() -> None:
             {number: 1.0}, {number: 0.5}, {number: other}, {number: other}, foreign,
         )  # fmt: skip
 
+    assert not (Candidates(False) | Candidates(False)).foreign
     both = offered(1, foreign=False) | offered(5, foreign=True)
     assert (both.memory, both.foreign) == (False, True)
     assert [one.id for one in both.pinned] == [1, 5]
     for column in (both.rows, both.vectors, both.tokens, both.words, both.held):
         assert list(column) == [1, 5]
     assert both.before == both.after == {1: 2, 5: 6}
+
+
+def test_rows_are_looked_up_in_their_scope_with_what_a_model_made_of_them() -> None:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrate(db)
+        ids: list[int] = []
+        for scope in ("lore:a", "lore:b", "lore:c"):
+            change = passages.replace_source(
+                db, "lore", scope, "s", [Chunk("", f"The bell of {scope}.")], digest=b"1", created=1.0
+            )
+            ids += change.added
+        passages.set_pinned(db, ids[1], True)
+        rows = passages.get(db, ids)
+        hashes = [passages.content_hash("", rows[i].text) for i in ids]
+        vectors = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]], np.float32)
+        vector_rows.store_vectors(db, "m", hashes, vectors, [b"t1", b"t2", b"t3"])
+        held = dict.fromkeys([*ids, 99], 0.5)
+        worded = Worded({**held, ids[1]: 2.0}, held, {}, {}, foreign=True)
+        found = candidates._look_up_all(db, {"lore:b": worded}, "m", 2)["lore:b"]
+        assert (list(found.rows), found.words, found.tokens) == (
+            [ids[1]],
+            {ids[1]: 2.0},
+            {ids[1]: b"t2"},
+        )
+        assert {i: vector.tolist() for i, vector in found.vectors.items()} == {ids[1]: [0.0, 1.0]}
+        assert ([one.id for one in found.pinned], found.memory, found.foreign) == (
+            [ids[1]],
+            False,
+            True,
+        )
+        assert candidates._look_up(db, "lore:b", worded, "other", 2).vectors == {}
 
 
 # --- selection ----------------------------------------------------------------------------------
@@ -399,7 +443,7 @@ def test_what_says_the_same_is_as_alike_as_its_bound_and_what_is_fewer_is_left()
         2: np.array([near, math.sqrt(1 - near**2)]),
         3: np.array([below, -math.sqrt(1 - below**2)]),
     }
-    assert [one.passage.id for one in selection.distinct(hits, vectors, 3)] == [1, 3]  # type: ignore[arg-type]
+    assert [one.passage.id for one in selection.distinct(hits, vectors, 3)] == [1, 3]
     assert [one.passage.id for one in selection.distinct(hits, {}, 2)] == [1, 2]
     assert selection.distinct(hits, {}, 0) == []
 
