@@ -133,6 +133,8 @@ def _dull_places(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
                 dull.append(kind)
             case ast.Call(func=function) if ast.unparse(function).startswith("log."):
                 dull.append(node)
+            case ast.ClassDef(bases=bases) if any("Protocol" in ast.unparse(base) for base in bases):
+                dull.append(node)  # it says what others do, and runs nothing
             case ast.ClassDef(keywords=words):  # frozen: what would change a value is a type error
                 dull += [word.value for word in words if word.arg == "frozen"]
             case ast.BinOp(op=ast.BitOr()) if _is_type(node):
@@ -155,10 +157,11 @@ def _is_type(node: ast.expr) -> bool:
 def _tuned_lines(source: str) -> set[int]:
     """Returns the lines of constants like ``KEPT = 256``, of which nobody could say why not 255."""
     return {
-        node.lineno
+        line
         for node in ast.parse(source).body
         if isinstance(node, ast.Assign)
         and isinstance(node.value, ast.Constant)
         and isinstance(node.value.value, int | float)
         and node.value.value > TUNED
+        for line in range(node.lineno, node.value.lineno + 1)
     }

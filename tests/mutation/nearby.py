@@ -35,13 +35,16 @@ class Run(NamedTuple):
 
 
 def importers_of(module: str) -> list[str]:
-    """Returns a few test files that import a module, else such as are called like it: for what no near test runs."""
+    """Returns a few test files that import a module, first those of its own folder, else such as are called like it:
+    for what no near test runs, as a class of values alone.
+    """
     dotted = module.removesuffix(".py").replace("/", ".")
     parent, _, name = dotted.rpartition(".")
     imports = re.compile(
         rf"\bfrom {re.escape(dotted)} import\b|\bfrom {re.escape(parent)} import .*\b{name}\b"
     )
     words = [word[:6] for word in name.split("_") if len(word) > 3]
+    own = f"{parent.replace('flower.', 'tests/', 1).replace('.', '/')}/"
     choice = []
     for path in (REPOSITORY / "tests").rglob("test_*.py"):
         text = path.read_text()
@@ -49,8 +52,10 @@ def importers_of(module: str) -> list[str]:
             continue
         importing = imports.search(text) is not None
         if importing or any(word in path.stem for word in words):
-            choice.append((not importing, path.stat().st_size, str(path.relative_to(REPOSITORY))))
-    return [name_of_file for _, _, name_of_file in sorted(choice)[:FAR_FILES]]
+            file = path.relative_to(REPOSITORY).as_posix()
+            far = not file.startswith(own)
+            choice.append((not importing, far, path.stat().st_size, file))
+    return [file for *_, file in sorted(choice)[:FAR_FILES]]
 
 
 def files_of(package: str) -> list[str]:

@@ -10,9 +10,17 @@ import pytest
 
 from flower import limits
 from flower.errors import ProtocolError
-from flower.protocol import tree_text
-from flower.protocol.codec import FORM_FIELDS, REQUEST_ID_CHARS, decode_prompt, encode, shortened
-from flower.protocol.messages import ShownMessage, SystemUpdate, TreeNode
+from flower.protocol import messages, tree_text
+from flower.protocol.codec import (
+    FORM_FIELDS,
+    REQUEST_ID_CHARS,
+    SHORT_BYTES,
+    Encoder,
+    decode_prompt,
+    encode,
+    shortened,
+)
+from flower.protocol.messages import ErrorEvent, ShownMessage, SystemUpdate, TreeNode
 
 NODES = [TreeNode(message=n, parent=n - 1, role="user", text=f"Line {n}.") for n in range(1, 21)]
 
@@ -143,3 +151,160 @@ def test_each_part_of_a_prompt_may_be_as_long_as_its_bound(field: str, most: int
     assert getattr(decode_prompt(json.dumps(prompt)), field) == "x" * most
     with pytest.raises(ProtocolError):
         decode_prompt(json.dumps(prompt | {field: "x" * (most + 1)}))
+
+
+# --- what is left out -----------------------------------------------------------------------------
+
+STRUCTS = [
+    kind
+    for kind in vars(messages).values()
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+]
+BEGIN_OTHERWISE = {"FormField.kind": "line", "TreeNode.variant": 1, "TreeNode.variants": 1}
+
+
+def optional(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    return {
+        one.name: one.default
+        for one in msgspec.structs.fields(kind)
+        if one.default is not msgspec.NODEFAULT
+    }
+
+
+def test_an_optional_key_that_is_not_there_says_nothing() -> None:
+    """No flag is up, no number counts, no text is there: an older engine or client does not know the key."""
+    for kind in STRUCTS:
+        for name, default in optional(kind).items():
+            if default != messages.UNSET and not isinstance(default, msgspec.Struct):
+                assert default == BEGIN_OTHERWISE.get(f"{kind.__name__}.{name}", type(default)()), (
+                    kind,
+                    name,
+                )
+
+
+def test_what_says_nothing_is_not_sent() -> None:
+    for kind in STRUCTS:
+        needed = [one.name for one in msgspec.structs.fields(kind) if one.required]
+        if kind not in (SystemUpdate, ErrorEvent):  # frames, whose every part is V1's
+            assert set(msgspec.to_builtins(kind(*["x"] * len(needed)))) == set(needed), kind
+
+
+# --- outlines ---------------------------------------------------------------------------------------
+
+
+def test_an_outline_says_of_each_message_what_a_player_needs() -> None:
+    nodes = [
+        TreeNode(1, 0, "assistant", "The tide is out.", active=True),
+        TreeNode(2, 1, "user", "I wait.", variant=1, variants=2, branches=("dry",)),
+        TreeNode(3, 1, "user", "I walk.", variant=2, variants=2, active=True),
+        TreeNode(4, 2, "assistant", "Nobody comes.", below=2, thrown=True),
+        TreeNode(5, 3, "assistant", "", active=True, branches=("main", "wet")),
+        TreeNode(6, 3, "system", "A bell.", thrown=True),
+        TreeNode(7, 6, folded=40, ends=1),
+        TreeNode(8, 5, folded=9, ends=2),
+    ]
+    assert tree_text.as_text(nodes, 5, 5, 10).splitlines() == [
+        "* 1 The tide is out.",
+        "|-o 2 You: I wait. 1/2 [dry]",
+        "| x 4 Nobody comes. (in the trash, with 2 below it)",
+        "* 3 You: I walk. 2/2",
+        "|-x 6 * A bell. (in the trash)",
+        "| : 40 messages from message 7",
+        "@ 5 (nothing yet) [main] [wet]",
+        ": 9 messages, 2 ways end here from message 8",
+    ]
+
+
+def test_ways_turn_off_one_beside_the_other() -> None:
+    nodes = [TreeNode(1, 99, active=True)]  # what is above the outline is not in it
+    nodes += [
+        TreeNode(number, parent) for number, parent in ((2, 1), (3, 1), (4, 2), (5, 2), (6, 5), (7, 1))
+    ]
+    nodes += [TreeNode(8), TreeNode(9, 8), TreeNode(10, 8)]
+    strokes = tree_text.Strokes("T", "B", "S")
+    lines = [(line.strokes, line.node.message) for line in tree_text.tree_lines(nodes, strokes)]
+    assert lines == [
+        ("B", 8), ("ST", 9), ("S", 10), ("", 1), ("T", 2), ("ST", 4), ("S", 5), ("S", 6), ("T", 3), ("", 7)
+    ]  # fmt: skip
+    assert tree_text.tree_lines([]) == []
+
+
+@pytest.mark.parametrize(
+    ("marks", "number"),
+    [
+        ([{}, {}, {}], 3),
+        ([{}, {"active": True}, {"chosen": True}], 2),
+        ([{"chosen": True}, {"chosen": True}, {}], 2),
+        ([{}, {}, {"thrown": True}], 2),
+        ([{"thrown": True}, {"thrown": True}], 2),
+    ],
+)
+def test_the_story_goes_on_where_it_is_or_was_or_came_last(
+    marks: list[dict[str, bool]], number: int
+) -> None:
+    siblings = [msgspec.structs.replace(TreeNode(n), **mark) for n, mark in enumerate(marks, 1)]
+    assert tree_text.trunk(siblings).message == number
+
+
+# --- long frames --------------------------------------------------------------------------------
+
+
+def test_a_frame_is_as_long_as_clients_take_without_their_own_part() -> None:
+    data = encode(SystemUpdate("a" * limits.MIB))
+    assert limits.MIB - 6 * limits.KIB < len(data) <= limits.MIB - 4 * limits.KIB
+
+
+def test_of_several_lists_and_texts_the_longest_is_cut() -> None:
+    lists = {"short": list(range(50)), "long": list(range(900)), "middle": list(range(200))}
+    cut = shortened(frame(**lists), 2_500)["payload"]["metadata"]
+    assert (cut["short"], cut["middle"]) == (lists["short"], lists["middle"])
+    assert 0 < len(cut["long"]) < 900
+    texts = {"short": "a" * 100, "long": "b" * 900, "middle": "c" * 500}
+    cut = shortened(frame(**texts), 1_400)["payload"]["metadata"]
+    assert (cut["short"], cut["middle"]) == (texts["short"], texts["middle"])
+    assert cut["long"].endswith("b…")
+
+
+def test_a_list_goes_before_a_text_from_twice_its_size() -> None:
+    rows = ["r" * 20] * 100  # 24 bytes each with what is around them
+    for length, loser in ((1199, "rows"), (1200, "text")):
+        whole = frame(rows=rows, text="t" * length)
+        cut = shortened(frame(rows=list(rows), text="t" * length), size(whole) - 30)
+        left = cut["payload"]["metadata"]
+        assert (len(left["rows"]) < 100) is (loser == "rows")
+        assert (left["text"] != "t" * length) is (loser == "text")
+
+
+def test_a_list_keeps_an_entry_and_a_short_text_stays_whole() -> None:
+    rows = [{"a": [1] * 50}, {"a": [2] * 50}]
+    cut = shortened(frame(rows=rows, note="n" * SHORT_BYTES), 210)["payload"]["metadata"]
+    assert cut["note"] == "n" * SHORT_BYTES
+    assert len(cut["rows"]) == 1
+
+
+def test_events_are_encoded_once_one_after_the_other() -> None:
+    encoder, first, second = Encoder(), SystemUpdate("a"), SystemUpdate("b")
+    frames = [encoder.encode(one) for one in (first, first, second, first)]
+    assert frames[0] is frames[1]
+    assert frames == [encode(first), encode(first), encode(second), encode(first)]
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"\xff", "not UTF-8"),
+        ('{"prompt": 5}', "expected an object"),
+        ('["I look."]', "expected an object"),
+        ('{"prompt": "x"', "broken JSON"),
+        ('{"prompt": "x", "fields": {"a": 5}}', "expected an object"),
+    ],
+)
+def test_what_is_wrong_with_a_frame_is_said(data: str | bytes, says: str) -> None:
+    with pytest.raises(ProtocolError, match=says):
+        decode_prompt(data)
+
+
+@pytest.mark.parametrize("text", ["[I wait.]", "[1, 2", " plain {", "[]x"])
+def test_plain_text_may_begin_like_json(text: str) -> None:
+    assert decode_prompt(text).prompt == text
+    assert decode_prompt(text.encode()).prompt == text

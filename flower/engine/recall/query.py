@@ -95,8 +95,8 @@ def split_parts(question: str, language: str) -> list[str]:
     parts: list[str] = []
     for sentence in sentences_of(question):
         for piece in _pieces(sentence) if language == ENGLISH else [sentence]:
-            enough = len(keywords(piece, language)) >= _PART_WORDS
-            if parts and (len(parts) == RECALL_PARTS or not enough or not _asks(parts[-1])):
+            alone = _asks(piece) and len(keywords(piece, language)) >= _PART_WORDS
+            if parts and (len(parts) == RECALL_PARTS or not alone or not _asks(parts[-1])):
                 parts[-1] = f"{parts[-1]} {piece}"
             else:
                 parts.append(piece)

@@ -322,6 +322,7 @@ def test_a_context_is_cut_at_a_word_and_its_end_is_kept() -> None:
             ["Where is the brass key?", "who rang the bell?"],
         ),
         ("Where is the brass key and the lamp?", ["Where is the brass key and the lamp?"]),
+        ('"Where is the brass key?" I ask Dov.', ['"Where is the brass key?" I ask Dov.']),
         ("Where is the brass key? Why?", ["Where is the brass key? Why?"]),
         ("Why? Where is the brass key?", ["Why? Where is the brass key?"]),
         (

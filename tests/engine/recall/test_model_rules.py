@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flower.engine.recall import embedding_models
+from flower import limits
+from flower.engine.recall import embedding_models, minilm
 from flower.engine.recall.embedding_models import (
     CONFIG,
     OwnSession,
@@ -19,6 +21,7 @@ from flower.engine.recall.embedding_models import (
     read_config,
     tokenizer,
 )
+from flower.engine.recall.tokenizers import PieceTable, WordPiece
 from flower.errors import EmbedError
 
 EDGE = embedding_models._EDGE_BYTES
@@ -208,3 +211,78 @@ def test_what_is_wrong_with_a_models_output_is_said(
     model, _ = session(monkeypatch, tmp_path, ALL, output)
     with pytest.raises(EmbedError, match=says):
         model.run([[1, 2]])
+
+
+def test_the_shipped_model_is_made_of_the_files_of_its_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    calls: list[tuple[object, ...]] = []
+    session = SimpleNamespace(run=lambda names, feeds: ([[1.0, 2.0]], [np.array([[1], [2], [3]])]))
+    vocabulary = PieceTable({"[CLS]": 0, "a": 1, ",": 2})
+    words = SimpleNamespace(madvise=lambda advice: calls.append(("let go", advice)))
+
+    def note(name: str, result: object) -> Callable[..., object]:
+        def called(*values: object) -> object:
+            calls.append((name, *values))
+            return result
+
+        return called
+
+    monkeypatch.setattr(minilm, "find_model", note("find", tmp_path))
+    monkeypatch.setattr(minilm, "check_native", note("check", None))
+    monkeypatch.setattr(minilm, "_mapped_words", note("words", (words, "rows")))
+    monkeypatch.setattr(minilm, "open_session", note("session", session))
+    read = note("tokenizer", SimpleNamespace(vocabulary=vocabulary, encode=lambda text: [0, len(text)]))
+    monkeypatch.setattr(WordPiece, "read", read)
+    model = minilm.OnnxModel([tmp_path], None, 3)
+    assert calls[2:] == [
+        ("words", tmp_path / "model.onnx.data"),
+        ("session", tmp_path / "model.onnx", None, 3, {"words": "rows"}),
+        ("tokenizer", tmp_path / "tokenizer.json", limits.EMBED_TOKENS),
+    ]
+    assert model.tokenise(["abc"]) == [[0, 3]]
+    vectors, tokens = model.run([[0, 1, 2]])
+    assert (vectors.tolist(), tokens[0].tolist()) == ([[1.0, 2.0]], [[2]])
+    model.rest()
+    assert calls[-1] == ("let go", mmap.MADV_DONTNEED)
+
+
+@pytest.mark.parametrize(
+    ("before", "name", "asked", "previous"),
+    [
+        ("", "", "", None), ("a", "a", "a", None), ("", "a", "a", ""), ("a", "", "", "a"),
+        ("gone", "a", "a", ""), ("a", "gone", "a", None), ("gone", "gone", "", None),
+    ],
+)  # fmt: skip
+def test_a_model_that_is_chosen_comes_after_the_one_of_before(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    before: str,
+    name: str,
+    asked: str,
+    previous: str | None,
+) -> None:
+    def own(_dirs: object, name: str, **_: object) -> str:
+        if name == "gone":
+            raise EmbedError("gone")
+        return name
+
+    monkeypatch.setattr(embedding_models, "MiniLM", lambda _dirs, **_: "")
+    monkeypatch.setattr(embedding_models, "OwnModel", own)
+    embedding_models.note(tmp_path, before)
+    chosen = embedding_models.choose([tmp_path], name, tmp_path)
+    models: tuple[object, object] = chosen.embedder, chosen.previous
+    assert models == (asked, previous)
+    assert chosen.trouble == ("gone" if name == "gone" else "")
+
+
+def test_the_folder_of_a_model_is_in_the_first_place_that_has_it(tmp_path: Path) -> None:
+    for place in ("b/m", "c/m"):
+        (tmp_path / place).mkdir(parents=True)
+    places = [tmp_path / name for name in "abc"]
+    assert embedding_models.find_folder(places, "m") == tmp_path / "b" / "m"
+    with pytest.raises(EmbedError, match=r"n is not in \S+/a or \S+/b or \S+/c"):
+        embedding_models.find_folder(places, "n")
+    for name in ("", ".", "..", "b/m", "/m"):
+        with pytest.raises(EmbedError, match="must be the name of a folder"):
+            embedding_models.find_folder(places, name)
