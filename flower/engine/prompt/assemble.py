@@ -215,14 +215,13 @@ def _fit_sections(
         if over <= 0:
             break
         target = sizes[section] - over
+        if target >= MIN_SECTION_TOKENS:
+            text = shorten(section.text, target, counter)
+            result[section] = (Section(section.name, section.source, text, section.priority), True)
+            break
         # A stub of a section says nothing and costs its heading: better none, and more of the next one.
-        if target < MIN_SECTION_TOKENS:
-            result[section] = None
-            over -= sizes[section]
-            continue
-        text = shorten(section.text, target, counter)
-        result[section] = (Section(section.name, section.source, text, section.priority), True)
-        over -= sizes[section] - counter.count(text)
+        result[section] = None
+        over -= sizes[section]
     return [fitted for fitted in result.values() if fitted is not None]
 
 
@@ -291,7 +290,7 @@ def _window(
     # Else far below what fits, counted from the newest line up, so that it rests for many lines again.
     target = int(room * WINDOW_LOW_SHARE)
     total = 0
-    for index in range(len(lines) - 1, -1, -1):
+    for index in reversed(range(len(lines))):
         total += sizes[index]
         if total > target:
             start = index + 1

@@ -109,7 +109,7 @@ class Bookshelf:
             try:
                 book = await database.read(books.read, one.stored.id)
             except StoreError as error:
-                faults.append(f"{one.stored.name!r} cannot be read: {error}")
+                faults.append(f"{one.stored.name!r} cannot be read: {error}".rstrip("."))
                 continue
             if len(book.entries) > room:
                 faults.append(

@@ -44,7 +44,7 @@ def lines_to_cover(lines: Sequence[PromptLine], room: int, counter: TokenCounter
     if not is_filling(sum(sizes), room):
         return 0
     uncovered = 0
-    for index in range(len(lines) - 1, -1, -1):
+    for index in reversed(range(len(lines))):
         uncovered += sizes[index]
         if uncovered > room * KEPT_SHARE:
             return index + 1

@@ -35,20 +35,26 @@ from flower.engine.prompt.direction import (
     SYSTEM_PROMPT,
     Direction,
     StoryRef,
+    ambience_of,
     changed,
     direct,
+    expanded_lore,
+    expanded_world,
     greetings,
     greetings_of_cast,
     insets_of,
     live,
     model_of,
+    played_by,
     values_of,
 )
 from flower.engine.prompt.macro_values import NOBODY
-from flower.engine.prompt.macros import Expanded
+from flower.engine.prompt.macros import Expanded, expand
 from flower.engine.prompt.model import ChosenModel, StorySettings
 from flower.engine.prompt.request import _moved, _player_names
+from flower.engine.recall.base import Hit, cast_scope
 from flower.engine.store.extra import MessageExtra
+from flower.engine.store.passages import Passage
 from flower.engine.store.selections import Selection
 from flower.engine.store.states import CurrentState
 from flower.engine.store.stories import Message
@@ -342,3 +348,141 @@ def test_the_scene_is_the_last_messages_before_the_line(monkeypatch: pytest.Monk
     assert [text[-1] for text in seen[0]] == [str(n) for n in range(9 - SCENE_MESSAGES, 9)]
     assert {len(text) for text in seen[0]} == {SCENE_CHARS}
     assert seen[1] == []
+
+
+# --- whose words, further -----------------------------------------------------------------------
+
+
+def test_who_speaks_is_written_for_and_knows_their_own_lore() -> None:
+    both = Cast(members=("olaf",), mode="named")
+
+    def found(line: str, **now: str) -> tuple[str, str, tuple[str, ...]]:
+        state = replace(current(cast=both), **now)
+        one = direct(ASSETS, Selection("c"), PLACE, state, (), line, variables={}, continues=bool(now))
+        assert one.character is not None
+        return one.speaker, one.character.id, tuple(card.id for card in one.knowing)
+
+    assert found("I turn to Mara.") == ("mara", "mara", ("mara",))
+    assert found("I turn to Olaf.") == ("olaf", "olaf", ("olaf",))
+    assert found("I turn to Mara.", speaker="olaf") == (
+        "olaf",
+        "olaf",
+        ("olaf",),
+    )  # a reply that goes on
+    alone = direct(
+        ASSETS, Selection("c"), StoryRef("s", "harbour", ""), current(), (), "I wait.", variables={}
+    )
+    assert (alone.character, alone.played, alone.knowing, alone.insets) == (None, (), (), ())
+    open_ended = directed(current(cast=both), continues=True)
+    assert (open_ended.speaker, [card.id for card in open_ended.knowing]) == ("", ["mara", "olaf"])
+    assert open_ended.character is not None
+    assert open_ended.character.id == "mara"
+
+
+def test_the_storys_own_character_is_the_first_of_the_cast() -> None:
+    found = directed(current(cast=Cast(members=("olaf", "nobody", "mara"))))
+    assert [card.id for card in found.played] == ["mara", "olaf"]
+    names = [section.source for section in found.sections if section.name == "character"]
+    assert names == ["mara", "olaf"]
+    assert found.insets == (Inset("Stay dry.", 0),)  # of the story's own alone
+    other = direct(ASSETS, Selection("c"), StoryRef("s", "harbour", "olaf"),
+                   current(cast=Cast(members=("mara",))), (), "I wait.", variables={})  # fmt: skip
+    assert other.insets == ()
+    assert other.values.char == "Olaf"
+
+
+def test_a_note_is_told_every_line_unless_it_says_otherwise() -> None:
+    assert directed(current()).note_every == 1
+    assert directed(current(note=Note("Be grim.", 0, 4))).note_every == 4
+    assert directed(current()).variables is None
+    setting = directed(current(note=Note("{{setvar::n::1}}Be grim.", 0, 1)))
+    assert setting.variables == {"n": "1"}
+    assert setting.live is not None
+    assert setting.live.variables == {"n": "1"}
+
+
+def test_updates_are_asked_for_after_all_that_is_stable() -> None:
+    last = directed(current(), updates=True).sections[-1]
+    assert (last.name, last.source, last.priority) == ("state updates", "config.yaml", 65)
+
+
+def test_greetings_are_written_before_the_first_line() -> None:
+    """At the moment of the story's beginning."""
+    card = replace(MARA, greeting="{{date}} {{pick::a::b::c}}", group_greetings=("{{date}}",))
+    assets = Assets({"harbour": WORLD}, {"mara": card, "olaf": OLAF}, {}, "", ())
+    for begun in (1.0, 86_400.0 * 40):
+        told = [one.text for one in greetings(assets, PLACE, Persona("Ines"), begun)]
+        steered = Steering(cast=Cast(members=("olaf",)))
+        several = [one.text for one in greetings_of_cast(assets, PLACE, steered, begun)]
+        day = expand("{{date}}", values_of(ASSETS, PLACE, replace(current(), begun=begun)))
+        assert told[0].startswith(f"{day} ")
+        assert several == [day, "At last!"]
+
+
+def test_macros_stand_for_the_card_and_the_world() -> None:
+    card = replace(
+        MARA, scenario="", depth_prompt=DepthPrompt("Tired.", 1, "system"), notes="N.", version="2", system_prompt="P.",
+        example_dialogue="E.",
+    )  # fmt: skip
+    values = values_of(
+        ASSETS, replace(PLACE, model="m"), current(persona=Persona("Ines", "Tall.")), card
+    )
+    assert (values.char, values.user, values.persona, values.model) == ("Mara", "Ines", "Tall.", "m")
+    assert (values.scenario, values.world, values.group) == ("Dusk.", "Harbour", "")
+    assert (values.description, values.char_prompt, values.depth_prompt) == ("Dry.", "P.", "Tired.")
+    assert (values.char_instruction, values.creator_notes, values.char_version) == (
+        "Stay dry.",
+        "N.",
+        "2",
+    )
+    assert (values.examples, values.greetings) == ("E.", ("Evening, {{user}}.", "", "Morning."))
+    assert (values.seed, values.story_seed, values.original) == ("s", "s", "")
+    own = values_of(
+        ASSETS, PLACE, current(cast=Cast(members=("olaf", "mara"))), replace(card, scenario="Fog.")
+    )
+    assert (own.scenario, own.group, own.user) == ("Fog.", "Olaf, Mara", NOBODY)
+    none = values_of(ASSETS, StoryRef("s", "", ""), current())
+    assert (none.scenario, none.world, none.char, none.depth_prompt) == ("", "", "the narrator", "")
+
+
+def test_a_card_may_replace_the_rules_or_put_its_own_around_them() -> None:
+    values = values_of(ASSETS, PLACE, current())
+
+    def prompt(text: str) -> str:
+        return played_by(replace(OLAF, system_prompt=text), values, "Rules.").system_prompt
+
+    assert prompt("") == prompt("  ") == "Rules."
+    assert prompt("{{char}} rules.") == "Olaf rules."
+    assert prompt("A {{original}} {{ORIGINAL}} {{user}}") == f"A Rules. Rules. {NOBODY}"
+    card = replace(OLAF, persona="{{char}}", scenario="{{user}}", example_dialogue="{{char}}:")
+    played = played_by(card, values, "")
+    assert (played.persona, played.scenario, played.example_dialogue) == ("Olaf", NOBODY, "Olaf:")
+
+
+def test_lore_is_expanded_for_who_knows_it_and_memories_stay_as_they_were_said() -> None:
+    one = directed(current(cast=Cast(members=("olaf",))))
+    found = [
+        Hit(Passage(n, kind, scope, "", "", "{{char}}"), 1.0, None, (), 1)  # type: ignore[arg-type]
+        for n, (kind, scope) in enumerate(
+            (
+                ("lore", cast_scope("olaf")),
+                ("lore", "lore:w"),
+                ("memory", cast_scope("olaf")),
+                ("memory", "memory:s"),
+            )
+        )
+    ]
+    texts = [item.passage.text for item in expanded_lore(found, replace(one, knowing=(OLAF,)))]
+    assert texts == ["Olaf", "Mara", "{{char}}", "{{char}}"]
+
+
+def test_a_world_has_its_short_texts_expanded() -> None:
+    values = values_of(ASSETS, PLACE, current())
+    world = expanded_world(
+        replace(WORLD, scene="{{char}}", system_prompt="{{user}}", lore="{{char}}"), values
+    )
+    assert world is not None
+    assert (world.scene, world.system_prompt, world.lore) == ("the narrator", NOBODY, "{{char}}")
+    assert expanded_world(None, values) is None
+    assert ambience_of(WORLD, "s", current()) == {}
+    assert ambience_of(None, "s", current()) == {}

@@ -260,3 +260,99 @@ def test_a_time_without_a_zone_is_in_the_zone_of_the_story() -> None:
     asked = replace(values, last_message_id="7", idle_s=7_200.0)
     assert expand("{{idle_duration}} {{allChatRange}}", asked) == "2 hours 0-7"
     assert isinstance(asked, Values)
+
+
+# --- what the rules above leave open ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{{if 1}}\n    {{user}}\n    b{{/if}}", "Ines\nb"),  # the indentation before a macro is one too
+        ("{{if 1}}\n\n  {{user}}\n  b{{/if}}", "Ines\nb"),
+        ("{{if 1}}  {{user}}\n  b{{/if}}", "Ines\n  b"),
+        ("{{if 1}}\n\t{{user}}\n\tb{{/if}}", "Ines\nb"),
+        ("{{if 1}}a\n    b\n  c{{/if}}", "a\nb\n  c"),
+        ("{{upper::{{user}}}}", "INES"), ("{{upper {{user}}}}", "INES"), ("{{upper{{user}}}}", "INES"),
+        ("{{upper:::a}}", ":A"), ("{{upper: a }}", "A"), ("{{upper:: {{user}} }}", "INES"),
+        ("{{setvar::x:: {{user}} }}{{.x}}", "Ines"), ("{{setvar::x::a b}}[{{.x}}]", "[a b]"),
+        ("{{.n = {{user}}x}}{{.n}}", "Inesx"), ("{{.n ?? {{user}}}}", "5"), ("{{.m ?? {{user}}!}}", "Ines!"),
+        ("{{#upper}}\n  a\n{{/upper}}", "\n  A\n"), ("{{upper}}\n  a\n{{/upper}}", "A"),
+        ("{{/upper}}a{{upper}}", "{{/upper}}a{{upper}}"),
+        ("{{if 1}}a{{upper}}b{{/if}}c{{/upper}}", "a{{upper}}bc{{/upper}}"),
+        ("{{upper}}a{{if 1}}b{{/upper}}c{{/if}}", "A{{IF 1}}Bc{{/if}}"),
+        ("{{user}}a{{/user}}", "Inesa{{/user}}"), ("{{upper::a}}b{{/upper}}", "Ab{{/upper}}"),
+        ("{{setvar::x}}a{{/setvar}}{{.x}}", "a"), ("{{if 1}}a{{ELSE}}b{{/if}}", "a"),
+        ("{{if 0}}a{{ else }}b{{/if}}", "b"), ("{{if 0}}a{{else x}}b{{/if}}", ""),
+        ("{{if 0}}a{{zelse}}b{{/if}}", ""), ("{{if 0}}a{{elsa}}b{{/if}}", ""),
+        ("{{ / if }}", "{{ / if }}"), ("{{if 1}}a{{ / IF }}", "a"),
+        ("{{if 1}}a{{/if{{user}}}}", "{{if 1}}a{{/ifInes}}"),
+        ("{{if $n}}a{{else}}b{{/if}}", "a"), ("{{if .n == 5}}a{{/if}}", "a"), ("{{if -1 < 0}}a{{/if}}", "a"),
+        ("{{if !0 == 1}}a{{else}}b{{/if}}", "a"), ("{{if 5 == 4}}a{{else}}b{{/if}}", "b"),
+        ("{{if 4 == 5}}a{{else}}b{{/if}}", "b"), ("{{if 4 != 4}}a{{else}}b{{/if}}", "b"),
+        ("{{if 5 > 4}}a{{/if}}{{if 4 > 5}}b{{/if}}{{if 4 > 4}}c{{/if}}", "a"),
+        ("{{if 5 < 4}}a{{/if}}{{if 4 < 5}}b{{/if}}{{if 4 < 4}}c{{/if}}", "b"),
+        ("{{if 5 >= 4}}a{{/if}}{{if 4 >= 5}}b{{/if}}{{if 4 >= 4}}c{{/if}}", "ac"),
+        ("{{if 5 <= 4}}a{{/if}}{{if 4 <= 5}}b{{/if}}{{if 4 <= 4}}c{{/if}}", "bc"),
+        ("{{if b == a}}a{{/if}}{{if a == b}}b{{/if}}{{if b != a}}c{{/if}}{{if a != b}}d{{/if}}", "cd"),
+        ("{{if b > a}}a{{/if}}{{if a < b}}b{{/if}}{{if a <= a}}c{{/if}}{{if a >= a}}d{{/if}}", ""),
+        ("{{.n == 6}}{{.n == 4}}{{.n != 6}}{{.n != 4}}", "falsefalsetruetrue"),
+        ("{{getvar}}{{getvar::n::x}}{{incvar}}{{hasvar}}", "{{getvar}}{{getvar::n::x}}{{incvar}}{{hasvar}}"),
+        ("{{addvar::n}}{{setvar::n::1::2}}", "{{addvar::n}}{{setvar::n::1::2}}"),
+        ("{{deletevar::n}}{{hasvar::n}}{{getvar::n}}", "false"), ("{{flushvar::n}}{{.n}}", ""),
+        ("{{setvar::{{user}}::{{char}}}}{{.ines}}", "Mara"),
+        ("{{notChar}}", "Ada, Zoe, Ines"), ("{{group}}", "Ada, Mara, Zoe"), ("{{charIfNotGroup}}", "Ada, Mara, Zoe"),
+        ("{{newline::007}}{{space::1}}", "\n" * 7 + " "), ("{{space::}}", "{{space::}}"),
+        ("{{greeting::0}}{{greeting::1}}{{greeting::9}}", "Day.Evening."),
+        ("{{original}}{{original}}{{original}}", "old"),
+        ("a{{trim}}b", "ab"),
+        ("a\n\n{{trim}}\nb\n{{trim}}\nc", "abc"), (r"a\{b\}", "a{b}"), (r"a\\b", r"a\\b"),
+        ("<USER> <Bot> <other>", "Ines Mara <other>"),
+    ],
+)  # fmt: skip
+def test_more_of_what_macros_give(text: str, told: str) -> None:
+    values = replace(
+        VALUES, variables={"n": "5"}, group="Ada, Mara, Zoe", greetings=("Day.", "Evening."), original="old"
+    )  # fmt: skip
+    assert expand(text, values) == told
+
+
+def test_chance_is_fixed_by_the_seed_the_place_and_the_words() -> None:
+    """A story that was played keeps its chances: a newer version must not throw other dice."""
+    text = "{{random::a::b::c::d::e}}{{pick::a::b::c::d::e}}{{roll:d100}} {{random:a,b,c,d,e}}"
+    assert expand(text, VALUES) == "ab50 a"
+
+
+def test_macros_have_their_bounds() -> None:
+    for count, known in ((2, True), (3, False)):
+        text = f"{{{{timeDiff{'::2026-03-01' * count}}}}}"
+        assert (expand(text, VALUES) != text) is known
+    exactly = "x" * macros.MACRO_CHARS
+    assert expand("{{persona}}", replace(VALUES, persona=exactly)) == exactly
+    assert expand("{{persona}}", replace(VALUES, persona=f"{exactly}x")) == "{{persona}}"
+    deep = "{{reverse::" * MACRO_DEPTH + "ab" + "}}" * MACRO_DEPTH
+    assert expand(deep, VALUES) == ("ab" if MACRO_DEPTH % 2 == 0 else "ba")
+    assert "{{" in expand("{{reverse::" + deep + "}}", VALUES)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("5", 5.0), ("+5", 5.0), ("-5", -5.0), ("--5", 5.0), ("-+5", -5.0), ("---5", None), ("5.", None), (".5", None),
+        ("1.123456", 1.123456), ("1.1234567", None), ("9" * 15, float("9" * 15)), ("9" * 16, None), (" 5 ", 5.0),
+        ("5 5", None), ("", None), ("a", None),
+    ],
+)  # fmt: skip
+def test_what_is_a_number(text: str, number: float | None) -> None:
+    assert macro_variables.number_of(text) == number
+    if number is not None:
+        assert macro_variables.number_of(macro_variables.written(number)) == number
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [(1.0, "1"), (-1.0, "-1"), (0.1, "0.1"), (1.0000004, "1"), (1.0000006, "1.000001"), (1e20, "9" * 15),
+     (-1e20, "-" + "9" * 15), (2.5, "2.5"), (100.0, "100")],
+)  # fmt: skip
+def test_a_number_is_written_as_it_is_read(number: float, told: str) -> None:
+    assert macro_variables.written(number) == told

@@ -15,16 +15,24 @@ from trio.testing import MockClock
 
 from flower import limits
 from flower.engine.recall import embedder, hnsw, query_encoder
-from flower.engine.recall.background import Background, _Report
+from flower.engine.recall.background import EMBED_RETRY_S, Background, _Report
 from flower.engine.recall.base import Query
 from flower.engine.recall.candidates import Candidates
 from flower.engine.recall.embedder import TIDY_AFTER_S, TIDY_BATCHES, _EmbedRequest, _Worker
 from flower.engine.recall.hnsw import Marks
 from flower.engine.recall.native_check import NoNumpyError
 from flower.engine.recall.query import Question
-from flower.engine.recall.query_encoder import QueryEncoder, as_passages, as_queries
+from flower.engine.recall.query_encoder import QUERY_VECTORS_KEPT, QueryEncoder, as_passages, as_queries
 from flower.engine.recall.ranking import Tuning
-from flower.engine.recall.search import NO_ROOM, UNLIKELY, Searcher, _most, _once
+from flower.engine.recall.search import (
+    NO_ROOM,
+    RECALL_LORE_RESULTS,
+    RECALL_MEMORY_RESULTS,
+    UNLIKELY,
+    Searcher,
+    _most,
+    _once,
+)
 from flower.errors import EmbedError, StoreError
 from flower.protocol.messages import Progress
 from tests.engine.recall.test_ranking_rules import passage, row
@@ -103,7 +111,7 @@ async def test_a_model_that_failed_is_asked_again_after_a_while_and_its_failure_
     encoder.error = EmbedError("no memory")
     for _ in range(2):
         assert await work.ask(Query("?")) == "words ?"  # type: ignore[comparison-overlap]
-    mock_clock.jump(limits.EMBED_RETRY_S - 0.5)
+    mock_clock.jump(EMBED_RETRY_S - 0.5)
     encoder.error = None
     assert await work.ask(Query("?")) == "words ?"  # type: ignore[comparison-overlap]
     assert not work._work.is_set()
@@ -194,7 +202,7 @@ def test_a_model_reads_what_its_prefixes_say() -> None:
     model.query_prefix = model.passage_prefix = ""
     texts = ["a"]
     assert as_queries(model, texts) is as_passages(model, texts) is texts
-    assert query_encoder.VectorCache()._most == limits.QUERY_VECTORS_KEPT
+    assert query_encoder.VectorCache()._most == QUERY_VECTORS_KEPT
 
 
 # --- the thread of a model ----------------------------------------------------------------------
@@ -323,8 +331,8 @@ def worthy(one: Any) -> Any:
 
 
 def test_lore_and_memories_have_a_bound_each() -> None:
-    assert _most(memory=True) == limits.RECALL_MEMORY_RESULTS
-    assert _most(memory=False) == limits.RECALL_LORE_RESULTS
+    assert _most(memory=True) == RECALL_MEMORY_RESULTS
+    assert _most(memory=False) == RECALL_LORE_RESULTS
 
 
 class Found:

@@ -15,10 +15,10 @@ import trio
 from flower import limits
 from flower.engine.recall import query
 from flower.engine.recall.base import Query
-from flower.engine.recall.candidates import Finder
+from flower.engine.recall.candidates import RECALL_CANDIDATES, Finder
 from flower.engine.recall.embedder import NiceThread
 from flower.engine.recall.keyword_indexes import KeywordIndexes
-from flower.engine.recall.query import Question, prepare, split_question, words_found
+from flower.engine.recall.query import CONTEXT_TERMS, Question, prepare, split_question, words_found
 from flower.engine.recall.query_encoder import _mixed
 from flower.engine.recall.vector_indexes import VectorIndexes
 from flower.engine.store import term_rows, vector_rows
@@ -52,7 +52,7 @@ def test_words_weigh_by_where_they_are() -> None:
 
 
 def test_of_a_context_the_last_words_count() -> None:
-    words = [f"word{number}" for number in range(limits.CONTEXT_TERMS + 3)]
+    words = [f"word{number}" for number in range(CONTEXT_TERMS + 3)]
     (question,) = prepare(Query("Where is the key?", context=" ".join(words)))
     assert [word for word, _ in question.weights] == ["key", *words[3:]]
 
@@ -335,7 +335,7 @@ async def test_of_memories_more_are_near_as_other_branches_are_among_them(
     finder = Finder(None, SimpleNamespace(search=search), words, "m", 2)  # type: ignore[arg-type]
     question = Question("?", (), (), "english", vector=EAST)
     near = await finder._worded(scope, question, None)
-    assert counts == [share * limits.RECALL_CANDIDATES]
+    assert counts == [share * RECALL_CANDIDATES]
     assert list(near.words)[:2] == [2, 1]
     assert not (await finder._worded(scope, Question("?", (), (), "english"), None)).words
     assert len(counts) == 1

@@ -12,7 +12,7 @@ import pytest
 
 from flower import limits
 from flower.engine.recall import chunking, lore_files, native_check, tokenizers
-from flower.engine.recall.chunking import chunk, word_pieces
+from flower.engine.recall.chunking import CHUNK_OVERLAP_TOKENS, chunk, word_pieces
 from flower.engine.recall.lore_files import (
     Stamp,
     entry_of,
@@ -78,7 +78,7 @@ def test_what_fits_the_budget_is_one_passage() -> None:
 
 def test_windows_overlap_by_half_a_small_budget_and_by_no_more_than_some_words_of_a_large_one() -> None:
     words = [f"w{number:03}" for number in range(400)]
-    for budget, step in ((10, 5), (200, 200 - min(limits.CHUNK_OVERLAP_TOKENS, 100))):
+    for budget, step in ((10, 5), (200, 200 - min(CHUNK_OVERLAP_TOKENS, 100))):
         windows = chunking._windows(" ".join(words), budget)
         assert [one.split()[0] for one in windows] == [
             words[step * place] for place in range(len(windows))
