@@ -1,4 +1,4 @@
-"""Small rules of text on its way, one by one: how long words of a continuation wait, and what of a client's queue is one."""
+"""Small rules of text on its way, one by one: how long words of a continuation wait, what of a queue is one event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small rules of what watches a reply, one by one: from where on a text goes in circles, and where a phrase stands alone."""
+"""Small rules of what watches a reply, one by one: when a text goes in circles, where a phrase stands alone."""
 
 from __future__ import annotations
 
