@@ -106,15 +106,16 @@ class Nearby:
     def tests_of(self, mutant: Mutant, at_import: bool) -> list[str]:
         """Returns the tests that run the line of a mutant, as many as fit into ``BUDGET_S``: first those that run least
         of its module, for they are about that line. Of a line that runs at import: that run anything of its module,
-        first those that name the function, class, constant or field.
+        or import all of a package, first those that name the function, class, constant or field.
         """
         names = _names_at(mutant) if at_import else frozenset()
         choice = []
         for file, data in self._by_file.items():
+            imports_all = at_import and "walk_packages" in (REPOSITORY / file).read_text()
             naming = _tests_naming(file, names)
             for test, (seconds, lines) in data["tests"].items():
                 run = lines.get(mutant.module, ())
-                if seconds < SLOW_S and (mutant.line in run or (at_import and run)):
+                if seconds < SLOW_S and (mutant.line in run or (at_import and (run or imports_all))):
                     is_far = test.removeprefix(f"{file}::").partition("[")[0] not in naming
                     choice.append((is_far, len(run) * (seconds + 0.01), seconds, test))
         tests, spent = [], 0.0
