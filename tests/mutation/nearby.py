@@ -5,11 +5,13 @@ Owns the file between runs. A test file is traced anew when it or the package ha
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import re
 import tempfile
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -108,18 +110,59 @@ class Nearby:
 
     def tests_of(self, mutant: Mutant, at_import: bool) -> list[str]:
         """Returns the tests that run the line of a mutant, as many as fit into ``BUDGET_S``: first those that run least
-        of its module, for they are about that line. Of a line that runs at import: that run anything of its module.
+        of its module, for they are about that line. Of a line that runs at import: that run anything of its module,
+        or import all of a package, first those that name the function, class, constant or field.
         """
+        names = _names_at(mutant) if at_import else frozenset()
         choice = []
-        for data in self._by_file.values():
+        for file, data in self._by_file.items():
+            imports_all = at_import and "walk_packages" in (REPOSITORY / file).read_text()
+            naming = _tests_naming(file, names)
             for test, (seconds, lines) in data["tests"].items():
                 run = lines.get(mutant.module, ())
-                if seconds < SLOW_S and (mutant.line in run or (at_import and run)):
-                    choice.append((len(run) * (seconds + 0.01), seconds, test))
+                if seconds < SLOW_S and (mutant.line in run or (at_import and (run or imports_all))):
+                    is_far = test.removeprefix(f"{file}::").partition("[")[0] not in naming
+                    choice.append((is_far, len(run) * (seconds + 0.01), seconds, test))
         tests, spent = [], 0.0
-        for _, seconds, test in sorted(choice):
+        for _, _, seconds, test in sorted(choice):
             spent += seconds
             if spent > BUDGET_S:
                 break
             tests.append(test)
         return tests
+
+
+def _names_at(mutant: Mutant) -> frozenset[str]:
+    """Returns what the innermost code around a line that runs at import is called, by decorator or default too."""
+    nearest, names = 0, frozenset[str]()
+    for node in ast.walk(ast.parse((REPOSITORY / mutant.module).read_text())):
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                first = min((one.lineno for one in node.decorator_list), default=node.lineno)
+                last, called = node.body[0].lineno - 1, [node.name]
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                first, last, called = node.lineno, node.end_lineno or node.lineno, [name]
+            case ast.Assign(targets=[target]):
+                first, last = node.lineno, node.end_lineno or node.lineno
+                called = [one.id for one in ast.walk(target) if isinstance(one, ast.Name)]
+            case _:
+                continue
+        if nearest < first <= mutant.line <= last:
+            nearest, names = first, frozenset(called)
+    return names
+
+
+@cache
+def _tests_naming(file: str, names: frozenset[str]) -> frozenset[str]:
+    """Returns the functions of a test file in whose text one of these names is."""
+    if not names:
+        return frozenset()
+    text = (REPOSITORY / file).read_text()
+    word = re.compile(rf"\b(?:{'|'.join(map(re.escape, names))})\b")
+    rows = text.splitlines()
+    return frozenset(
+        node.name
+        for node in ast.parse(text).body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and word.search("\n".join(rows[node.lineno - 1 : node.end_lineno]))
+    )
