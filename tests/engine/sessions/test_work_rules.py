@@ -19,7 +19,7 @@ from flower.engine.prompt.assemble import PromptLine
 from flower.engine.prompt.context import gather
 from flower.engine.prompt.model import thinking_room
 from flower.engine.prompt.summary import LINE_CHARS, MIN_NEW_LINES
-from flower.engine.provider.base import ChatMessage, Completion, ModelInfo, Reasoning, Spent, Text
+from flower.engine.provider.base import Completion, ModelInfo, PromptMessage, Reasoning, Spent, Text
 from flower.engine.sessions import drafts, own_libraries, recap, snapshot, suggestions, summaries
 from flower.engine.sessions.own_libraries import KEPT, OwnLibraries
 from flower.engine.sessions.recap import RECAP_AFTER_S, since_last_played
@@ -60,7 +60,7 @@ async def test_a_drafted_line_leaves_room_for_itself_and_for_thoughts(
 
     def assemble(sections: object, lines: Sequence[PromptLine], **rest: Any) -> Any:
         seen.update(rest, lines=lines)
-        return SimpleNamespace(messages=(ChatMessage("user", "?"),))
+        return SimpleNamespace(messages=(PromptMessage("user", "?"),))
 
     monkeypatch.setattr(drafts, "assemble", assemble)
     async with engine_world(tmp_path / "flower.db") as world:
@@ -145,7 +145,7 @@ async def test_work_beside_is_what_was_read_and_written_or_what_the_provider_say
     pieces: tuple[Any, ...], used: tuple[int, float] | None
 ) -> None:
     priced = replace(CHOSEN, info=ModelInfo("m", "m", prompt_price=1.0, completion_price=2.0))
-    messages = (ChatMessage("user", TOKENS_67),) * 2
+    messages = (PromptMessage("user", TOKENS_67),) * 2
     completion = Completion(model="m", messages=messages, max_tokens=9, context_tokens=99)
     side = SideStream(Pieces(*pieces), priced, completion)  # type: ignore[arg-type]
     async for _ in side:
