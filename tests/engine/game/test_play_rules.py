@@ -89,7 +89,8 @@ NAMES = {"mara": "Mara", "olaf": "Old Olaf", "al": "Al of Ba"}
         (Cast(mode="named"), "olaf, Mara", "", "olaf"), (Cast(mode="named"), "Old!", "", "olaf"),
         (Cast(mode="named"), "of Ba, maras", "mara", ""), (Cast(mode="named"), "Al of Ba", "", "al"),
         (Cast(mode="round"), "Mara!", "al", "mara"), (Cast(mode="round"), "Hm.", "", "mara"),
-        (Cast(mode="round"), "Hm.", "mara", "olaf"), (Cast(mode="round"), "Hm.", "al", "mara"),
+        (Cast(mode="round"), "Hm.", "mara", "olaf"), (Cast(mode="round"), "Hm.", "olaf", "al"),
+        (Cast(mode="round"), "Hm.", "al", "mara"),
     ],
 )  # fmt: skip
 def test_who_speaks_next(cast: Cast, line: str, last: str, who: str) -> None:
@@ -175,6 +176,7 @@ def test_a_roll_has_bounds() -> None:
     assert dice.parse(f"d6+{'0' * 5_000}7").terms[1] == dice.Number(1, 7)
     assert thrown("1d20+1d6", 20, 3).natural == 20
     assert thrown("2d20", 20, 3).natural is None
+    assert [thrown(f"1d{sides}", 1).natural for sides in (19, 20, 21)] == [None, 1, None]
     assert thrown("1d20adv", 1, 20).natural == 20
     assert [thrown(f"1d20 vs {target}", 9).margin for target in (8, 9, 10)] == [1, 0, -1]
 

@@ -203,6 +203,8 @@ def test_prompts_have_a_clock_from_sixty_per_cent_on() -> None:
     assert [bool(text) for text in texts] == [False] * 6 + [True] * 5
     assert texts[6] == "Coming near (6 of 10): Flood. Let signs of it be seen."
     assert texts[10] == "It happens now or has happened: It breaks."
+    low = [clocks.prompt_text([Clock("Flood", 5, filled)], HERE) for filled in range(6)]
+    assert [bool(text) for text in low] == [False] * 3 + [True] * 3
     assert clocks.display_text(Clock("Flood", 4, 1), HERE) == "[#...] 1/4"
 
 
