@@ -28,7 +28,10 @@ TUNED = (
 _SAME_FOR_COUNTS = {f"core/ReplaceComparisonOperator_Gt_{other}" for other in ("NotEq", "IsNot")}
 # Of words of which there are few: the first or the last in the alphabet.
 _SAME_FOR_WORDS = (
-    ('"assistant"', ("Eq_LtE", "NotEq_Gt")),
+    ('role == "assistant"', ("Eq_LtE",)),
+    ('role != "assistant"', ("NotEq_Gt",)),
+    ('role == "user"', ("Eq_GtE",)),
+    ('role != "user"', ("NotEq_Lt",)),
     ('kind == "lore"', ("Eq_LtE",)),
     ('kind != "lore"', ("NotEq_Gt",)),
     ('kind == "memory"', ("Eq_GtE",)),

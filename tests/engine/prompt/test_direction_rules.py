@@ -206,6 +206,7 @@ def test_a_speaker_has_the_model_of_the_story_or_the_card() -> None:
 def test_no_line_of_a_reply_begins_with_the_players_name(
     stops: bool, user: str, names: tuple[str, ...]
 ) -> None:
+    user = "".join(list(user))  # as it is read, not the constant itself
     context = SimpleNamespace(direction=SimpleNamespace(values=SimpleNamespace(user=user)))
     services = SimpleNamespace(stop_at_player=stops)
     assert _player_names(services, context) == names  # type: ignore[arg-type] # asked for nothing else

@@ -356,3 +356,11 @@ def test_what_is_a_number(text: str, number: float | None) -> None:
 )  # fmt: skip
 def test_a_number_is_written_as_it_is_read(number: float, told: str) -> None:
     assert macro_variables.written(number) == told
+
+
+def test_more_variables_than_there_is_room_for_are_kept_and_none_is_added(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As a version with more room may have stored them."""
+    monkeypatch.setattr(macro_variables, "MACRO_VARIABLES", 1)
+    assert kept("{{setvar::c::3}}{{setvar::a::9}}", a="1", b="2") == {"a": "9", "b": "2"}

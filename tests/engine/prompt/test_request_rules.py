@@ -200,3 +200,40 @@ def test_who_speaks_is_told_what_they_alone_know() -> None:
         False,
     )
     assert request.line_of(said).recalled == ""
+
+
+@pytest.mark.parametrize(
+    ("continues", "roles", "prefills", "prefill"),
+    [
+        (True, ("user", "assistant"), True, True), (False, ("user", "assistant"), True, False),
+        (True, ("assistant", "user"), True, False),
+        (True, ("user", "system"), True, False), (True, ("user", "assistant"), False, False), (True, (), True, False),
+        (True, ("user", "assistant", "user"), True, False),
+    ],
+)  # fmt: skip
+async def test_a_reply_is_prefilled_where_it_goes_on_and_the_model_can(
+    monkeypatch: pytest.MonkeyPatch,
+    continues: bool,
+    roles: tuple[str, ...],
+    prefills: bool,
+    prefill: bool,
+) -> None:
+    class StopError(Exception):
+        pass
+
+    seen: list[bool] = []
+
+    async def settle(inputs: Any, *_: object) -> Any:
+        seen.append(inputs.prefill)
+        raise StopError
+
+    monkeypatch.setattr(request, "_settle", settle)
+    monkeypatch.setattr(request, "goes_on_exactly", lambda *_: prefills)
+    path = [line(number, role) for number, role in enumerate(roles, 1)]
+    services: Any = SimpleNamespace()
+    model = ChosenModel(id="m", provider=ScriptedProvider(), name="m")
+    with pytest.raises(StopError):
+        await request.build_prompt(
+            services, turn_input(continues=continues), model, context_of(*path), None
+        )
+    assert seen == [prefill]

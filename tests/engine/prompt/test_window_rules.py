@@ -84,6 +84,8 @@ def test_else_it_moves_to_far_below_what_fits_and_opens_with_the_player() -> Non
         assert count - kept <= start <= count - kept + 1
         assert lines(count)[start].role == "user" or start == count - 1
     assert window(3, 1) == 2  # the newest line is always there
+    same = [PromptLine(n, "user", "x" * LONG) for n in range(3)]
+    assert _window(same, 1, None, None, COUNTER) == 2
 
 
 # --- sections -----------------------------------------------------------------------------------
