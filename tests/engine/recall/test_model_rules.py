@@ -93,6 +93,12 @@ def test_a_tokenizer_splits_words_in_small_letters(
         tokenizer(path, 8)
 
 
+def test_a_model_is_used_as_most_are_unless_it_says_otherwise(tmp_path: Path) -> None:
+    config = read_config(folder_of(tmp_path, dimension=384))
+    assert (config.query_prefix, config.passage_prefix, config.pooling) == ("", "", "mean")
+    assert config.max_tokens == 256
+
+
 # --- what makes it another one ------------------------------------------------------------------
 
 
