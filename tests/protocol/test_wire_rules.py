@@ -304,7 +304,10 @@ def test_what_is_wrong_with_a_frame_is_said(data: str | bytes, says: str) -> Non
         decode_prompt(data)
 
 
-@pytest.mark.parametrize("text", ["[I wait.]", "[1, 2", " plain {", "[]x"])
+@pytest.mark.parametrize(
+    "text",
+    ["[I wait.]", "[1, 2", " plain {", "[]x", "\u00c9 vrai.", "~ wave", "}", "null", "-5", '"Halt!"'],
+)
 def test_plain_text_may_begin_like_json(text: str) -> None:
     assert decode_prompt(text).prompt == text
     assert decode_prompt(text.encode()).prompt == text

@@ -400,6 +400,16 @@ async def test_a_turn_gets_what_is_pinned_then_the_best_and_sees_what_nearly_was
     assert NO_ROOM in [why for _, why in short.nearly]
 
 
+@pytest.mark.parametrize("memory", [True, False])
+async def test_twice_as_many_are_judged_as_may_be_recalled(memory: bool) -> None:
+    held = dict.fromkeys(range(1, 40), 0.9)
+    scope = "memory:s" if memory else "lore:a"
+    (offered,) = (await Offers({scope: held}).find([scope])).values()
+    kind = searcher(Offers({}))._of_kind(offered, Query("?"), QUESTION)
+    assert len(kind.rows) == 2 * _most(memory=memory)
+    assert sum(one.worth for one in kind.rows) == _most(memory=memory)
+
+
 async def test_a_search_is_the_best_of_one_scope_whatever_is_pinned() -> None:
     search = searcher(Offers({"lore:a": {1: 0.2, 4: 0.5, 5: 0.9}}, pinned=[1]))
     hits = await search.search("lore:a", [QUESTION, QUESTION], 2)
