@@ -251,7 +251,7 @@ def test_the_story_goes_on_where_it_is_or_was_or_came_last(
 
 def test_a_frame_is_as_long_as_clients_take_without_their_own_part() -> None:
     data = encode(SystemUpdate("a" * limits.MIB))
-    assert limits.MIB - 6 * limits.KIB < len(data) <= limits.MIB - 4 * limits.KIB
+    assert limits.MIB - 5 * limits.KIB < len(data) <= limits.MIB - 4 * limits.KIB
 
 
 def test_of_several_lists_and_texts_the_longest_is_cut() -> None:
