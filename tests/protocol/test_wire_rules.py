@@ -215,6 +215,12 @@ def test_an_outline_says_of_each_message_what_a_player_needs() -> None:
     ]
 
 
+def test_a_story_of_many_messages_has_its_focus_and_its_current_one() -> None:
+    nodes = [TreeNode(message=1000 + n, parent=999 + n, text=f"Line {n}.") for n in range(1, 21)]
+    rows = tree_text.as_text(nodes, int("1010"), int("1011"), 3).splitlines()
+    assert rows == ["...", "@ 1010 Line 10.", "o 1011 Line 11.", "o 1012 Line 12.", "..."]
+
+
 def test_ways_turn_off_one_beside_the_other() -> None:
     nodes = [TreeNode(1, 99, active=True)]  # what is above the outline is not in it
     nodes += [
