@@ -37,7 +37,7 @@ from tests.mutation.nearby import BUDGET_S, Nearby
 PACKAGES = ("engine/sessions", "engine/store", "engine/prompt", "engine/recall", "protocol")
 TIMEOUT_S = 4 * BUDGET_S + forks.GRACE_S
 TRACE_S = 600.0
-IN_COPY_MOST = 40  # tests
+IN_COPY_MOST = 120  # tests
 
 
 class Survivor(NamedTuple):

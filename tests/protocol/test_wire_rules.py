@@ -215,6 +215,12 @@ def test_an_outline_says_of_each_message_what_a_player_needs() -> None:
     ]
 
 
+def test_a_story_of_many_messages_has_its_focus_and_its_current_one() -> None:
+    nodes = [TreeNode(message=1000 + n, parent=999 + n, text=f"Line {n}.") for n in range(1, 21)]
+    rows = tree_text.as_text(nodes, int("1010"), int("1011"), 3).splitlines()
+    assert rows == ["...", "@ 1010 Line 10.", "o 1011 Line 11.", "o 1012 Line 12.", "..."]
+
+
 def test_ways_turn_off_one_beside_the_other() -> None:
     nodes = [TreeNode(1, 99, active=True)]  # what is above the outline is not in it
     nodes += [
@@ -251,7 +257,7 @@ def test_the_story_goes_on_where_it_is_or_was_or_came_last(
 
 def test_a_frame_is_as_long_as_clients_take_without_their_own_part() -> None:
     data = encode(SystemUpdate("a" * limits.MIB))
-    assert limits.MIB - 6 * limits.KIB < len(data) <= limits.MIB - 4 * limits.KIB
+    assert limits.MIB - 5 * limits.KIB < len(data) <= limits.MIB - 4 * limits.KIB
 
 
 def test_of_several_lists_and_texts_the_longest_is_cut() -> None:
@@ -304,7 +310,10 @@ def test_what_is_wrong_with_a_frame_is_said(data: str | bytes, says: str) -> Non
         decode_prompt(data)
 
 
-@pytest.mark.parametrize("text", ["[I wait.]", "[1, 2", " plain {", "[]x"])
+@pytest.mark.parametrize(
+    "text",
+    ["[I wait.]", "[1, 2", " plain {", "[]x", "\u00c9 vrai.", "~ wave", "}", "null", "-5", '"Halt!"'],
+)
 def test_plain_text_may_begin_like_json(text: str) -> None:
     assert decode_prompt(text).prompt == text
     assert decode_prompt(text.encode()).prompt == text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Sequence
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +16,7 @@ from trio.testing import MockClock
 
 from flower import limits
 from flower.engine.recall import embedder, hnsw, query_encoder
-from flower.engine.recall.background import EMBED_RETRY_S, Background, _Report
+from flower.engine.recall.background import EMBED_RETRY_S, Background, ModelRecall, _Report
 from flower.engine.recall.base import Query
 from flower.engine.recall.candidates import Candidates
 from flower.engine.recall.embedder import TIDY_AFTER_S, TIDY_BATCHES, _EmbedRequest, _Worker
@@ -151,6 +152,25 @@ async def test_only_what_is_closed_is_warmed_and_only_news_expected() -> None:
     work._failure = ""
     work.expect("news")
     assert work._work.is_set()
+
+
+@pytest.mark.parametrize(("vectors", "words"), [(True, False), (False, True), (True, True)])
+async def test_a_scope_is_open_when_both_of_its_indexes_are(vectors: bool, words: bool) -> None:
+    recall, opened = ModelRecall.__new__(ModelRecall), list[str]()
+
+    async def open_one(kind: str, scope: str) -> None:
+        await trio.lowlevel.checkpoint()
+        opened.append(f"{kind} {scope}")
+        if scope == "broken":
+            raise StoreError(kind)
+
+    recall.indexes = SimpleNamespace(is_open=lambda _: vectors, open=partial(open_one, "vectors"))  # type: ignore[assignment]
+    recall._keywords = SimpleNamespace(is_open=lambda _: words, index=partial(open_one, "words"))  # type: ignore[assignment]
+    assert recall.is_open("lore:a") is (vectors and words)
+    await recall.open("lore:a")
+    assert sorted(opened) == ["vectors lore:a", "words lore:a"]
+    with pytest.raises(StoreError):
+        await recall.open("broken")
 
 
 # --- texts that are read ahead ------------------------------------------------------------------
@@ -335,7 +355,7 @@ def test_lore_and_memories_have_a_bound_each() -> None:
     assert _most(memory=False) == RECALL_LORE_RESULTS
 
 
-class Found:
+class Offers:
     """A finder that has passages whose words are held to a share, by scope."""
 
     def __init__(self, held: dict[str, dict[int, float]], pinned: Sequence[int] = ()) -> None:
@@ -358,8 +378,8 @@ class Found:
 QUESTION = Question("Which bell?", ("bell",), (("bell", 1.0),), "english")
 
 
-def searcher(found: Found) -> Searcher:
-    return Searcher(found, lambda: 0.0, Tuning())  # type: ignore[arg-type]
+def searcher(offers: Offers) -> Searcher:
+    return Searcher(offers, lambda: 0.0, Tuning())  # type: ignore[arg-type]
 
 
 async def test_a_turn_gets_what_is_pinned_then_the_best_and_sees_what_nearly_was_the_likeliest_first() -> (
@@ -367,7 +387,7 @@ async def test_a_turn_gets_what_is_pinned_then_the_best_and_sees_what_nearly_was
 ):
     held = {"lore:a": {1: 0.9, 4: 0.001, 5: 0.003, 6: 0.002}, "memory:s": {2: 0.8, 3: 0.0, 7: 0.7}}
     query = Query("?", lore_scope="lore:a", memory_scope="memory:s", recent_messages=(7,))
-    search = searcher(Found(held, pinned=[6, 7]))
+    search = searcher(Offers(held, pinned=[6, 7]))
     considered = await search.recall(query, [QUESTION])
     assert considered.hits[0].passage.id == 6
     assert sorted(hit.passage.id for hit in considered.hits) == [1, 2, 3, 6, 7]
@@ -380,8 +400,18 @@ async def test_a_turn_gets_what_is_pinned_then_the_best_and_sees_what_nearly_was
     assert NO_ROOM in [why for _, why in short.nearly]
 
 
+@pytest.mark.parametrize("memory", [True, False])
+async def test_twice_as_many_are_judged_as_may_be_recalled(memory: bool) -> None:
+    held = dict.fromkeys(range(1, 40), 0.9)
+    scope = "memory:s" if memory else "lore:a"
+    (offered,) = (await Offers({scope: held}).find([scope])).values()
+    kind = searcher(Offers({}))._of_kind(offered, Query("?"), QUESTION)
+    assert len(kind.rows) == 2 * _most(memory=memory)
+    assert sum(one.worth for one in kind.rows) == _most(memory=memory)
+
+
 async def test_a_search_is_the_best_of_one_scope_whatever_is_pinned() -> None:
-    search = searcher(Found({"lore:a": {1: 0.2, 4: 0.5, 5: 0.9}}, pinned=[1]))
+    search = searcher(Offers({"lore:a": {1: 0.2, 4: 0.5, 5: 0.9}}, pinned=[1]))
     hits = await search.search("lore:a", [QUESTION, QUESTION], 2)
     assert [hit.passage.id for hit in hits] == [5, 4]
     assert all(hit.tokens > 0 and hit.keywords == ("bell",) for hit in hits)

@@ -289,6 +289,54 @@ def test_a_worn_graph_is_made_anew_of_what_lives(tmp_path: Path) -> None:
     assert sorted(index.marks().ids.tolist()) == list(range(11, 21))
 
 
+def test_a_matrix_grows_by_half_and_keeps_what_it_has() -> None:
+    matrix, rooms = scope_index.Exact(32), []
+    vectors = make_vectors(150)
+    for start, count in ((1, 1), (2, 63), (65, 1), (66, 80)):
+        ids = ids_of(count, start)
+        matrix.add(ids, ids * 7, vectors[start - 1 : start - 1 + count])
+        rooms.append(len(matrix._ids))
+    assert rooms == [64, 64, 96, 145]
+    matrix.add(ids_of(3, 144), ids_of(3), vectors[:3])
+    assert (matrix.ids.tolist(), len(matrix._ids)) == ([*range(1, 147)], 217)
+    matrix.remove(ids_of(100))
+    assert sorted(matrix.ids.tolist()) == [*range(101, 147)]
+    for place, number in enumerate(matrix.ids.tolist()):
+        row = vectors[2] if number == 146 else vectors[number - 1]
+        assert matrix.vectors[place].tolist() == row.tolist()
+    matrix.reserve(300)
+    matrix.reserve(10)
+    assert (len(matrix._ids), len(matrix._marks), matrix._vectors.shape) == (300, 300, (300, 32))
+
+
+@pytest.mark.parametrize(("rows", "wants"), [(3, False), (4, True)])
+def test_a_graph_is_made_above_a_number_of_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, wants: bool
+) -> None:
+    monkeypatch.setattr(scope_index, "EXACT_ROWS", 3)
+    index = open_index(tmp_path)
+    filled(index, rows)
+    assert index.wants_build is wants
+
+
+def test_what_is_in_the_graph_and_what_is_newer_is_found_together(tmp_path: Path) -> None:
+    index = open_index(tmp_path)
+    vectors = make_vectors(30)
+    index.add(ids_of(20), ids_of(20), vectors[:20])
+    index.build()
+    index.add(ids_of(10, 21), ids_of(10, 21), vectors[20:])
+    index.add(ids_of(2, 20), ids_of(2, 20), vectors[:2])  # they are here already
+    assert len(index) == 30
+    hits = index.search(vectors[24], 7)
+    similarities = vectors @ vectors[24]
+    expected = sorted(range(1, 31), key=lambda number: -similarities[number - 1])[:7]
+    assert hits.ids.tolist() == expected
+    assert hits.similarities.tolist() == pytest.approx(
+        [similarities[n - 1] for n in expected], abs=1e-5
+    )
+    assert index.marks().ids.tolist() == [*range(1, 31)]
+
+
 # --- questions ----------------------------------------------------------------------------------
 
 

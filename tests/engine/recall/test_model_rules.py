@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import mmap
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -91,6 +92,12 @@ def test_a_tokenizer_splits_words_in_small_letters(
         return
     with pytest.raises(EmbedError, match=r"can be used|cannot be used"):
         tokenizer(path, 8)
+
+
+def test_a_model_is_used_as_most_are_unless_it_says_otherwise(tmp_path: Path) -> None:
+    config = read_config(folder_of(tmp_path, dimension=384))
+    assert (config.query_prefix, config.passage_prefix, config.pooling) == ("", "", "mean")
+    assert config.max_tokens == 256
 
 
 # --- what makes it another one ------------------------------------------------------------------
@@ -286,3 +293,49 @@ def test_the_folder_of_a_model_is_in_the_first_place_that_has_it(tmp_path: Path)
     for name in ("", ".", "..", "b/m", "/m"):
         with pytest.raises(EmbedError, match="must be the name of a folder"):
             embedding_models.find_folder(places, name)
+
+
+def test_a_session_keeps_to_its_threads_and_copies_no_weights(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As a batch is short and words of a reply wait beside it."""
+
+    def note(name: str, value: object) -> None:
+        setattr(options, name.rpartition(".")[2], value)
+
+    options: Any = SimpleNamespace(add_session_config_entry=note, add_initializer=note)
+
+    def load(path: str, _options: object, *, providers: Sequence[str]) -> str:
+        if path.endswith("broken"):
+            raise RuntimeError("no graph")
+        return f"{path} on {providers[0]}"
+
+    levels = SimpleNamespace(ORT_ENABLE_BASIC="basic")
+    values = SimpleNamespace(ortvalue_from_numpy=lambda rows: rows)
+    runtime = SimpleNamespace(
+        SessionOptions=lambda: options,
+        GraphOptimizationLevel=levels,
+        InferenceSession=load,
+        OrtValue=values,
+    )
+    monkeypatch.setitem(sys.modules, "onnxruntime", runtime)
+    monkeypatch.setattr(minilm, "check_native", lambda *_: None)
+    loaded: object = minilm.open_session(Path("m"), None, 3, {"words": "rows"})
+    assert loaded == "m on CPUExecutionProvider"
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (3, 1)
+    assert (options.enable_cpu_mem_arena, options.enable_mem_pattern) == (True, False)
+    assert (options.graph_optimization_level, options.allow_spinning, options.words) == (
+        "basic",
+        "0",
+        "rows",
+    )
+    assert options.log_severity_level == 3  # errors and worse
+    with pytest.raises(EmbedError, match="onnxruntime cannot load broken: no graph"):
+        minilm.open_session(Path("broken"), None, 1)
+    weights = tmp_path / "weights"
+    with weights.open("wb") as file:
+        file.write(b"\x01\xff")
+        file.truncate(30_522 * 384 + 99)
+    mapped, rows = minilm._mapped_words(weights)
+    table: Any = rows
+    assert (table.shape, len(mapped), table[0, :3].tolist()) == ((30_522, 384), table.size, [1, -1, 0])

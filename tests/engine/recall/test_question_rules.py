@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from flower import limits
-from flower.engine.recall import query
+from flower.engine.recall import keyword_indexes, query, vector_indexes
 from flower.engine.recall.base import Query
 from flower.engine.recall.candidates import RECALL_CANDIDATES, Finder
 from flower.engine.recall.embedder import NiceThread
@@ -218,7 +218,7 @@ class Rows:
         return [Terms(i, 0, "english", np.array([7], np.uint32), np.array([1], np.uint8)) for i in ids]
 
 
-def vector_indexes(rows: Rows, folder: Path) -> VectorIndexes:
+def opened(rows: Rows, folder: Path) -> VectorIndexes:
     return VectorIndexes(rows, "m", 2, folder, pytest.fail)  # type: ignore[arg-type]
 
 
@@ -229,11 +229,11 @@ EAST = np.array([1.0, 0.0], np.float32)
 async def test_an_index_is_filled_page_by_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, pages: list[int]
 ) -> None:
-    monkeypatch.setattr(limits, "VECTORS_PAGE", 3)
-    monkeypatch.setattr(limits, "MARKS_PAGE", 3)
-    monkeypatch.setattr(limits, "TERMS_PAGE", 3)
+    monkeypatch.setattr(vector_indexes, "VECTORS_PAGE", 3)
+    monkeypatch.setattr(vector_indexes, "MARKS_PAGE", 3)
+    monkeypatch.setattr(keyword_indexes, "TERMS_PAGE", 3)
     rows = Rows(count)
-    indexes = vector_indexes(rows, tmp_path)
+    indexes = opened(rows, tmp_path)
     hits = await indexes.search("lore:a", EAST, 99)
     assert hits.ids.tolist() == rows.ids  # the smaller the number, the nearer
     assert rows.pages == [*pages, *pages]  # marks, then vectors
@@ -245,9 +245,9 @@ async def test_an_index_is_filled_page_by_page(
 async def test_a_doubted_index_is_compared_once_and_another_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "VECTORS_PAGE", 2)
+    monkeypatch.setattr(vector_indexes, "VECTORS_PAGE", 2)
     rows = Rows(3)
-    indexes = vector_indexes(rows, tmp_path)
+    indexes = opened(rows, tmp_path)
     for scope in ("lore:a", "lore:b"):
         await indexes.open(scope)
     rows.ids = [2, 3, 5, 6, 8]
@@ -265,7 +265,7 @@ async def test_a_doubted_index_is_compared_once_and_another_is_not(
 
 async def test_a_change_is_carried_over_and_one_that_ends_badly_is_compared(tmp_path: Path) -> None:
     rows = Rows(3)
-    indexes = vector_indexes(rows, tmp_path)
+    indexes = opened(rows, tmp_path)
     await indexes.changed("lore:a", Changed(added=(4,)))
     assert not indexes.is_open("lore:a")
     await indexes.open("lore:a")
@@ -283,7 +283,7 @@ async def test_a_change_is_carried_over_and_one_that_ends_badly_is_compared(tmp_
 async def test_the_words_of_a_changed_scope_are_read_page_by_page_and_of_a_doubted_one_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(limits, "TERMS_PAGE", 2)
+    monkeypatch.setattr(keyword_indexes, "TERMS_PAGE", 2)
     rows = Rows(2)
     rows.unwritten = 5
     indexes = KeywordIndexes(rows)  # type: ignore[arg-type]
@@ -312,7 +312,7 @@ async def test_only_the_indexes_used_last_stay_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "INDEXES_OPEN", 2)
-    vectors, words = vector_indexes(Rows(1), tmp_path), KeywordIndexes(Rows(1))  # type: ignore[arg-type]
+    vectors, words = opened(Rows(1), tmp_path), KeywordIndexes(Rows(1))  # type: ignore[arg-type]
     for scope in ("a", "b", "a", "c"):
         await vectors.open(scope)
         await words.index(scope)

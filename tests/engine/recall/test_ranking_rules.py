@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from msgspec.structs import asdict
 
-from flower import limits
 from flower.engine.recall import candidates, keyword_index, ranking, selection
 from flower.engine.recall.base import Hit, Query, Ranked, Score
 from flower.engine.recall.candidates import Candidates, Worded, by_words
@@ -107,7 +106,7 @@ def test_token_by_token_the_sum_counts_by_the_rest_of_the_share() -> None:
 
 
 def test_what_has_no_tokens_stays_behind_in_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "LATE_CANDIDATES", 2)
+    monkeypatch.setattr(ranking, "LATE_CANDIDATES", 2)
     scores = {1: Score(5.0), 2: Score(4.5), 3: Score(3.0), 4: Score(1.5)}
     assert ranking.best_of(scores) == [1, 2]
     ranked = rank_again(scores, {1: 0.2, 2: 0.6}, Signals({}), TUNING)
@@ -304,7 +303,7 @@ def asked(*words: str) -> Question:
 def test_what_is_near_comes_along_with_its_words_and_memories_with_what_is_beside(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(limits, "RECALL_CANDIDATES", 2)
+    monkeypatch.setattr(candidates, "RECALL_CANDIDATES", 2)
     bell, tide = term_hash("bell"), term_hash("tide")
     index = KeywordIndex()
     index.add([terms(n, {bell if n in (2, 5, 8) else tide: n}, "english", n) for n in range(1, 10)])
@@ -449,7 +448,7 @@ def test_what_says_the_same_is_as_alike_as_its_bound_and_what_is_fewer_is_left()
 
 
 def test_the_neighbours_have_what_room_is_left_and_come_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "RECALL_BESIDE", 2)
+    monkeypatch.setattr(selection, "RECALL_BESIDE", 2)
     recalled = [hit(1), hit(2), hit(3), hit(4)]
     beside = {2: [hit(1), hit(6, tokens=9)], 3: [hit(6), hit(7, tokens=8)], 4: [hit(8, tokens=1)]}
     for budget, ids in ((56, [6]), (57, [6, 7]), (48, [7]), (47, []), (49, [6])):

@@ -9,9 +9,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import trio
 
 from flower import limits
-from flower.engine.recall import chunking, lore_files, native_check, tokenizers
+from flower.engine.recall import chunking, folders, lore_files, native_check, tokenizers
 from flower.engine.recall.chunking import CHUNK_OVERLAP_TOKENS, chunk, word_pieces
 from flower.engine.recall.lore_files import (
     Stamp,
@@ -22,7 +23,7 @@ from flower.engine.recall.lore_files import (
     read_text,
 )
 from flower.engine.recall.tokenizers import PieceTable, Unigram, WordPiece
-from flower.errors import EmbedError
+from flower.errors import CommandError, EmbedError, StoreError
 
 # --- where lore is cut --------------------------------------------------------------------------
 
@@ -257,6 +258,11 @@ def test_the_longest_mount_says_whether_a_path_is_remote(path: str, remote: bool
     assert is_remote(Path(path), mounted) is remote
 
 
+def test_a_machine_without_a_disk_of_its_own_is_remote_as_a_whole() -> None:
+    assert is_remote(Path("/home/me"), "n / nfs4 rw 0 0")
+    assert not is_remote(Path("/home/me"), "")
+
+
 def test_a_name_is_printed_on_one_line() -> None:
     assert printable_name("a\udcff\nb.md") == "a\ufffd\ufffdb.md"
 
@@ -340,3 +346,82 @@ def test_what_ran_once_is_not_tried_again_until_something_changes(
     assert runs == ["1", "2", "2"]
     with pytest.raises(EmbedError, match="no-such-package is not installed"):
         native_check.check_native(("no-such-package",), "1", None)
+
+
+# --- folders that worlds follow -----------------------------------------------------------------
+
+
+class Lore:
+    """A store and a library that note what is done to them."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[object, ...]] = []
+
+    async def read(self, *_: object) -> list[tuple[str, str]]:
+        await trio.lowlevel.checkpoint()
+        return [("vael", "/lore/vael")]
+
+    async def write(self, function: object, *values: object) -> None:
+        await trio.lowlevel.checkpoint()
+        self.calls.append((getattr(function, "__name__", ""), *values))
+
+    async def sources(self, scope: str) -> dict[str, int]:
+        await trio.lowlevel.checkpoint()
+        return {"file:a.md": 1, "world": 2, "file:b.md": 3} if scope == "lore:vael" else {}
+
+    async def drop_source(self, scope: str, source: str) -> int:
+        await trio.lowlevel.checkpoint()
+        self.calls.append((scope, source))
+        return 1
+
+
+async def test_a_folder_that_is_followed_no_longer_takes_its_own_lore_along(tmp_path: Path) -> None:
+    lore, notes = Lore(), list[str]()
+    async with trio.open_nursery() as nursery:
+        following = folders.Folders(lore, lore, nursery, notes.append, roots=lambda: [tmp_path])  # type: ignore[arg-type]
+        (tmp_path / "lore").mkdir()
+        following._follow = lambda world_id, path: lore.calls.append(("follows", world_id, path))  # type: ignore[method-assign]
+        await following.start()
+        assert lore.calls == [("follows", "vael", Path("/lore/vael"))]
+        lore.calls.clear()
+        following._following["vael"] = scope = trio.CancelScope()
+        assert await following.sync("vael", str(tmp_path / "lore")) == tmp_path / "lore"
+        gone: list[tuple[object, ...]] = [
+            ("unfollow", "vael"), ("_keep_book", "vael", {}, 0.0),
+            ("lore:vael", "file:a.md"), ("lore:vael", "file:b.md"),
+        ]  # fmt: skip
+        assert scope.cancel_called
+        assert lore.calls == [
+            *gone, ("follow", "vael", str(tmp_path / "lore")), ("follows", "vael", tmp_path / "lore")
+        ]  # fmt: skip
+        lore.calls.clear()
+        assert not await following.unsync("vael")
+        assert lore.calls == gone
+        following._following["vael"] = trio.CancelScope()
+        assert await following.unsync("vael")
+
+
+def test_lore_lies_below_a_place_for_lore(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "c").mkdir()
+    (tmp_path / "a" / "out").symlink_to(tmp_path / "c")
+    places = [tmp_path / "nowhere", tmp_path / "a"]
+    for name in ("a", "a/b"):
+        assert folders._folder(str(tmp_path / name), places) == tmp_path / name
+    for name in ("c", "a/out"):
+        with pytest.raises(
+            CommandError, match=r"none of the places for lore \(\S+/nowhere and \S+/a\)"
+        ):
+            folders._folder(str(tmp_path / name), places)
+    with pytest.raises(CommandError, match=r"places for lore \(nowhere\)"):
+        folders._folder(str(tmp_path), [])
+    with pytest.raises(CommandError, match="whole path"):
+        folders._folder("a", places)
+    with pytest.raises(CommandError, match="There is no folder"):
+        folders._folder(str(tmp_path / "a" / "x"), places)
+
+
+def test_what_went_wrong_together_is_said_one_by_one() -> None:
+    one, other, third = OSError("a"), OSError("b"), StoreError("c")
+    group = ExceptionGroup("", [one, ExceptionGroup("", [other, third])])
+    assert list(folders._leaves(group)) == [one, other, third]
