@@ -279,7 +279,8 @@ def test_ids_of_a_way_are_asked_for_by_their_numbers() -> None:
     assert (list(some), len(some)) == ([300, 305], 2)
     held = {number for number in (299, 300, 301, 302, 305, 306, 309, 400) if int(str(number)) in some}
     assert held == {300, 305}
-    assert "300" not in some
+    text: Any = "300"
+    assert text not in some
     assert [some.last(most) for most in (None, 0, 1, 2, 9)] == [
         [300, 305],
         [],
