@@ -114,7 +114,25 @@ def mutated(mutant: Mutant) -> str | None:
             compile(after, mutant.module, "exec")
     except (SyntaxError, SyntaxWarning, ValueError):
         return None
-    return after if changed else None
+    return after if changed and not _is_only_column(after, mutant.line) else None
+
+
+def _is_only_column(after: str, line: int) -> bool:
+    """Returns whether a change takes the last column of a row in place of the first where it has but one.
+
+    It is taken to have one where nothing else of it is asked for.
+    """
+    text = after.splitlines()[line - 1]
+    if "row[ -1]" not in text:
+        return "fetchone()[ -1]" in text
+    spans = [
+        (node.lineno, node.end_lineno or node.lineno)
+        for node in ast.walk(ast.parse(after))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    first, last = max((span for span in spans if span[0] <= line <= span[1]), default=(line, line))
+    function = "\n".join(after.splitlines()[first - 1 : last])
+    return re.search(r"\brow\[\w|[(*,] ?row\b(?!\[)", function) is None
 
 
 def explained() -> tuple[Reason, ...]:

@@ -114,13 +114,16 @@ class Nearby:
         or import all of a package, first those that name the function, class, constant or field.
         """
         names = _names_at(mutant) if at_import else frozenset()
+        statement = _statement_at(mutant)
         choice = []
         for file, data in self._by_file.items():
             imports_all = at_import and "walk_packages" in (REPOSITORY / file).read_text()
             naming = _tests_naming(file, names)
             for test, (seconds, lines) in data["tests"].items():
                 run = lines.get(mutant.module, ())
-                if seconds < SLOW_S and (mutant.line in run or (at_import and (run or imports_all))):
+                if seconds < SLOW_S and (
+                    not statement.isdisjoint(run) or (at_import and (run or imports_all))
+                ):
                     is_far = test.removeprefix(f"{file}::").partition("[")[0] not in naming
                     choice.append((is_far, len(run) * (seconds + 0.01), seconds, test))
         tests, spent = [], 0.0
@@ -130,6 +133,20 @@ class Nearby:
                 break
             tests.append(test)
         return tests
+
+
+def _statement_at(mutant: Mutant) -> frozenset[int]:
+    """Returns the lines of the statement that a mutant is in, of one with a body those before it: of a condition over
+    several lines not each is traced.
+    """
+    lines = range(mutant.line, mutant.line + 1)
+    for node in ast.walk(ast.parse((REPOSITORY / mutant.module).read_text())):
+        if isinstance(node, ast.stmt):
+            body = getattr(node, "body", None)
+            last = body[0].lineno - 1 if body else node.end_lineno or node.lineno
+            if node.lineno <= mutant.line <= last:  # one within another comes later
+                lines = range(node.lineno, last + 1)
+    return frozenset(lines)
 
 
 def _names_at(mutant: Mutant) -> frozenset[str]:

@@ -275,3 +275,44 @@ def test_a_page_is_one_longer_where_there_is_more(
     assert above.sheet is None
     assert tree.page(db, S, 99) == tree.Page(())
     assert tree.page(db, "none") is None
+
+
+# --- the words of a memory ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("player", "speaker", "scene", "title"),
+    [
+        ("", "", "", ""),
+        ("Ines", "", "", "Ines / The narrator"),
+        ("", "Mara", "", "The player / Mara"),
+        ("Ines", "Mara", "the lock, dusk", "Ines / Mara\nthe lock, dusk"),
+        ("", "", "the lock", "\nthe lock"),
+    ],
+)
+def test_a_memory_is_headed_by_who_spoke_and_then_by_where(
+    player: str, speaker: str, scene: str, title: str
+) -> None:
+    assert exchanges.memory_title(player, speaker, scene) == title
+    assert exchanges.scene_of(title) == scene
+
+
+@pytest.mark.parametrize(
+    ("title", "text", "words"),
+    [
+        ("Ines / Mara", exchanges.memory_of("I go.", "You went."), "Ines: I go.\nMara: You went."),
+        (
+            "Ines / Mara\nnorth / south",
+            "The player: I go.\nThe narrator: On.",
+            "Ines: I go.\nMara: On.",
+        ),
+        ("\nthe lock / dusk", "The player: I go.", "The player: I go."),
+        ("", "The narrator: You went.", "The narrator: You went."),
+        ("Ines / Mara", "The narrator: You went.", "Mara: You went."),  # pieces of a long exchange
+        ("Ines / Mara", "and went on.", "and went on."),
+        ("Ines / Mara", "and on.\nThe narrator: So be it.", "and on.\nMara: So be it."),
+        ("Ines / Mara", "The player: I go.", "Ines: I go."),
+    ],
+)
+def test_a_memory_is_told_with_the_names_of_its_title(title: str, text: str, words: str) -> None:
+    assert exchanges.memory_text(title, text) == words

@@ -226,3 +226,46 @@ def test_the_books_of_a_persona_have_its_number_here(db: Connection) -> None:
     assert set(books.owners(db, book.id)) == {
         (books.Owner.PERSONA, str(here.id)), (books.Owner.WORLD, "7"), (books.Owner.ALL, "")
     }  # fmt: skip
+
+
+def book_row(number: int, name: str) -> Row:
+    return {"id": number, "name": name, "file": f"{name}.json", "value": {"name": name}, "updated": 1.0}
+
+
+def test_a_book_that_is_here_comes_once_but_a_library_may_have_two_alike(db: Connection) -> None:
+    first = loader(db)
+    for number in (301, 302):
+        first.take("books", book_row(number, "Fog"))
+    assert first.counts == {"books": 2}
+    second = loader(db)
+    for number, name in ((5, "Fog"), (6, "Fog"), (7, "Fog"), (8, "Rain")):
+        second.take("books", book_row(number, name))
+    assert second.counts == {"books": 2}
+    assert [second._here("books", number) for number in (5, 6, 7, 8, 9)] == [301, 302, 309, 310, None]
+
+
+@pytest.mark.parametrize(("book", "kind", "owner", "count"), [
+    (301, "persona", "4", 1),
+    (301, "persona", "5", 0),
+    (302, "persona", "4", 0),
+    (302, "character", "mara", 0),
+    (301, "character", "mara", 1),
+])  # fmt: skip
+def test_a_book_belongs_to_who_is_here(
+    db: Connection, book: int, kind: str, owner: str, count: int
+) -> None:
+    found = loader(db)
+    found.take("books", book_row(301, "Fog"))
+    found.take("personas", persona(4, "Ines"))
+    found.take("book_owners", {"book_id": book, "kind": kind, "owner": owner})
+    assert found.counts.get("book_owners", 0) == count
+
+
+@pytest.mark.parametrize(
+    ("kind", "item", "count"), [("books", "301", 1), ("books", "302", 0), ("worlds", "7", 1)]
+)
+def test_a_favourite_is_one_of_what_is_here(db: Connection, kind: str, item: str, count: int) -> None:
+    found = loader(db)
+    found.take("books", book_row(301, "Fog"))
+    found.take("favourites", {"kind": kind, "id": item})
+    assert found.counts.get("favourites", 0) == count

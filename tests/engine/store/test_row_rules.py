@@ -285,3 +285,56 @@ def test_settings_of_a_model_are_as_they_were_set_and_none_where_they_are_damage
     assert selections.of_model(db, "m") == {"temperature": 0.5}
     db.execute("UPDATE model_params SET params = ?", (damaged,))
     assert selections.of_model(db, "m") == {}
+
+
+# --- clients ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("user", "client", "key"),
+    [
+        (0, "phone", "phone"),
+        (0, "@7/phone", "7/phone"),
+        (0, "@phone", "@phone"),
+        (7, "phone", "@7/phone"),
+        (7, "@8/phone", "@7/@8/phone"),
+        (312, "", "@312/"),
+    ],
+)
+def test_a_client_is_named_below_its_user_and_cannot_name_anothers(
+    user: int, client: str, key: str
+) -> None:
+    assert selections.client_key(user, client) == key
+    assert selections.user_of(key) == user
+
+
+@pytest.mark.parametrize("key", ["@7", "@/phone", "@x/phone", "7/phone", "", "@", "@-7/phone"])
+def test_other_keys_are_the_homes(key: str) -> None:
+    assert selections.user_of(key) == 0
+
+
+def test_where_there_is_more_than_the_most_nothing_is_added(
+    db: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bound may be lower than what an older version or an import has left."""
+    for name in ("olaf", "brand", "tove"):
+        users.add(db, name, 1.0)
+    for user in (1, 2, 3):
+        seats.give(db, S, user, seats.PLAYER, 1.0)
+        users.add_token(db, 1, users.new_token(), f"phone {user}", 1.0)
+        seats.add_code(db, S, users.new_token(), seats.PLAYER, 9.0, 1.0)
+        whispers.add(db, S, 1, 1, 2, "psst", 1.0)
+        favourites.switch(db, "worlds", str(user), 0)
+    for bound in ("users.USERS", "users.USER_TOKENS", "seats.SEATS", "seats.TABLE_CODES",
+                  "whispers.WHISPERS", "library.favourites.MOST"):  # fmt: skip
+        monkeypatch.setattr(f"flower.engine.store.{bound}", 2)
+    for call in (
+        lambda: users.add(db, "ulf", 1.0),
+        lambda: users.add_token(db, 1, users.new_token(), "laptop", 1.0),
+        lambda: seats.give(db, S, 9, seats.PLAYER, 1.0),
+        lambda: seats.add_code(db, S, users.new_token(), seats.PLAYER, 9.0, 1.0),
+        lambda: whispers.add(db, S, 1, 1, 2, "psst", 1.0),
+    ):
+        with pytest.raises(CommandError):
+            call()
+    assert favourites.switch(db, "worlds", "9", 0) is None

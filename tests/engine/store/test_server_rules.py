@@ -14,6 +14,7 @@ from trio.testing import MockClock
 
 from flower.engine.store import paths, schema, streaming_text
 from flower.engine.store.postgres import definitions, dialect, fences
+from flower.engine.store.sqlite.database import Database
 from flower.engine.store.transactions import Inline
 from flower.errors import ElsewhereError, StoreError
 
@@ -87,6 +88,8 @@ def test_rows_of_an_answer_are_read_once() -> None:
     assert (cursor.fetchone(), cursor.fetchall(), list(cursor)) == (None, [], [])
     cursor = connection_module.PostgresCursor([(1,), (2,)], 2, None)
     assert [cursor.fetchone(), *cursor, cursor.fetchone()] == [(1,), (2,), None]
+    cursor = connection_module.PostgresCursor([(1,), (2,), (3,)], 3, None)
+    assert [cursor.fetchone() for _ in range(4)] == [(1,), (2,), (3,), None]
 
 
 def test_texts_and_truth_are_sent_as_the_columns_have_them() -> None:
@@ -786,3 +789,7 @@ async def test_who_must_be_alone_waits_for_one_that_may_have_died(
             await database.PostgresDatabase.open("url", tmp_path / "db", Inline(), alone=alone)
         assert tried[-1] - tried[0] == pytest.approx(wait_s)
         assert len(tried) == 1 + wait_s / database.ALONE_POLL_S
+
+
+def test_a_server_is_shared_and_a_file_is_not() -> None:
+    assert (database.PostgresDatabase.shared, Database.shared) == (True, False)

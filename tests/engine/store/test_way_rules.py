@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from flower import limits
 from flower.engine.store import branches, stories, streaming_text, tree, users
 from flower.engine.store.connection import Connection
-from flower.engine.store.paths import Paths, way
+from flower.engine.store.paths import Ids, Paths, _SavedWay, way
 from flower.engine.store.postgres import dialect
 from flower.errors import CommandError, ElsewhereError, StoreError
 from tests.engine.store.test_tree import S, say
@@ -294,3 +295,39 @@ def test_an_engine_plays_what_is_its_own_or_nobodys(
         assert refused.value.address == ("http://eight" if rows else "http://other")
     else:
         assert engine._take(connection, "s", opens) == (told if opens else ())
+
+
+# --- ids of a way -------------------------------------------------------------------------------
+
+
+def test_ids_of_a_way_are_asked_for_by_their_numbers() -> None:
+    numbers = array("q", [300, 302, 305, 309])
+    some = Ids(numbers, 3, frozenset({302}))
+    assert (list(some), len(some)) == ([300, 305], 2)
+    held = {number for number in (299, 300, 301, 302, 305, 306, 309, 400) if int(str(number)) in some}
+    assert held == {300, 305}
+    text: Any = "300"
+    assert text not in some
+    assert [some.last(most) for most in (None, 0, 1, 2, 9)] == [
+        [300, 305],
+        [],
+        [305],
+        [300, 305],
+        [300, 305],
+    ]
+    assert list(some.but([305])) == [300]
+    assert some.but([]) is some
+
+
+def test_what_is_kept_of_a_way_is_cut_above_a_message() -> None:
+    saved = _SavedWay().of([(number, number == 305, True, False, False, False, False, False)
+                            for number in (309, 305, 300)])  # fmt: skip
+    assert [number for number in (299, 300, 301, 305, 309, 310) if int(str(number)) in saved] == [
+        300,
+        305,
+        309,
+    ]
+    assert (list(saved.lines), list(saved.states), list(saved.replies)) == ([305], [300, 305, 309], [])
+    cut = saved.above(305)
+    assert (list(cut.ids), list(cut.lines), list(cut.states)) == ([300], [], [300])
+    assert list(saved.ids) == [300, 305, 309]

@@ -1,0 +1,222 @@
+"""Small rules of a database as a file, one by one: what SQLite's errors say, how it is opened, what is a copy of it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from flower import limits
+from flower.engine.store import schema
+from flower.engine.store.paths import Paths
+from flower.engine.store.sqlite import connection, database, file
+from flower.errors import StoreError
+from tests import stores
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    made = tmp_path / "flower.db"
+    made.write_bytes(stores.empty_file())
+    return made
+
+
+@pytest.fixture
+def db() -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as made:
+        connection.migrate(made)
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("SQLITE_FULL", "not saved: the disk with /d is full; free some space and try again"),
+        ("SQLITE_READONLY_DIRECTORY", "not saved: /d is read-only; check its permissions and the disk"),
+        ("SQLITE_PERM", "not saved: /d is read-only; check its permissions and the disk"),
+        (
+            "SQLITE_IOERR_WRITE",
+            "not saved: the disk with /d reports an error (no); copy the story elsewhere soon",
+        ),
+        ("SQLITE_CORRUPT_INDEX", "/d is damaged (no); stop the engine, then"),
+        ("SQLITE_NOTADB", "/d is damaged (no); stop the engine, then"),
+        ("SQLITE_BUSY_SNAPSHOT", "/d is locked by another program; close it and try again"),
+        ("SQLITE_LOCKED", "/d is locked by another program; close it and try again"),
+        ("SQLITE_CANTOPEN", "/d cannot be opened (no); check that its folder exists and is yours"),
+        ("SQLITE_CONSTRAINT", "the database /d refused: no"),
+        (None, "the database /d refused: no"),
+    ],
+)
+def test_an_error_of_sqlite_is_a_sentence_that_says_what_to_do(name: str | None, sentence: str) -> None:
+    error = sqlite3.OperationalError("no")
+    if name is not None:
+        error.sqlite_errorname = name
+    with pytest.raises(StoreError) as refused, connection.translated(Path("/d")):
+        raise error
+    assert str(refused.value).startswith(sentence)
+    with pytest.raises(KeyError), connection.translated(Path("/d")):
+        raise KeyError
+
+
+def test_an_engines_connection_is_durable_and_knows_its_ways(path: Path) -> None:
+    with closing(connection.connect(path, lambda _: pytest.fail("nothing is migrated"))) as db:
+        values = {
+            name: db.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("synchronous", "journal_mode", "foreign_keys", "cache_size", "temp_store")
+        }
+        assert values == {
+            "synchronous": 2, "journal_mode": "wal", "foreign_keys": 1, "cache_size": -2000, "temp_store": 2
+        }  # fmt: skip
+        assert isinstance(getattr(db, "paths", None), Paths)
+        assert not db.in_transaction
+        with closing(connection.open_reader(path)) as reader:
+            assert reader.in_transaction
+            with pytest.raises(sqlite3.OperationalError, match="readonly"):
+                reader.execute("DELETE FROM sessions")
+
+
+@pytest.mark.parametrize(("bound", "size"), [(0, 1024), (10**9, limits.PAGE_BYTES)])
+def test_pages_of_another_size_are_rewritten_in_small_databases(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: int, size: int
+) -> None:
+    old = tmp_path / "old.db"
+    with closing(sqlite3.connect(old, isolation_level=None)) as made:
+        made.execute("PRAGMA page_size = 1024")
+        connection.migrate(made)
+    monkeypatch.setattr(connection, "CONVERTED_BYTES", bound)
+    with closing(connection.connect(old, lambda _: None)) as db:
+        assert db.execute("PRAGMA page_size").fetchone() == (size,)
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_each_step_to_the_newest_schema_is_a_transaction_after_the_stories_are_safe() -> None:
+    newest = len(schema.MIGRATIONS)
+    notices: list[int] = []
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        connection.migrate(db, notices.append)
+        assert (notices, file.schema_version(db)) == ([], newest)  # a new one has nothing to lose
+        connection.migrate(db, notices.append)
+        assert notices == []
+        db.execute(f"PRAGMA user_version = {newest + 1}")
+        with pytest.raises(StoreError, match=f"schema {newest + 1}, this one knows {newest}"):
+            connection.migrate(db)
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        for number in (1, 2):
+            connection.in_transaction(db, connection._run_script, schema.MIGRATIONS[number - 1], number)
+
+        def full(_: int) -> None:
+            raise OSError("no room for a backup")
+
+        with pytest.raises(OSError, match="no room"):
+            connection.migrate(db, full)
+        assert file.schema_version(db) == 2
+        connection.migrate(db, notices.append)
+        assert (notices, file.schema_version(db)) == ([2], newest)
+
+
+def test_what_fails_is_rolled_back(db: sqlite3.Connection) -> None:
+    def fail(_: sqlite3.Connection) -> None:
+        db.execute("UPDATE sessions SET title = 'x'")
+        raise ValueError("a bug")
+
+    db.execute("INSERT INTO sessions (id, world_id, character_id, title, created, updated)"
+               " VALUES ('s', '', '', 'Fog', 1, 1)")  # fmt: skip
+    with pytest.raises(ValueError, match="a bug"):
+        connection.in_transaction(db, fail)
+    assert not db.in_transaction
+    assert db.execute("SELECT title FROM sessions").fetchone() == ("Fog",)
+
+    def undone(_: sqlite3.Connection) -> None:
+        db.execute("ROLLBACK")  # as SQLite does on some errors
+        raise ValueError("a full disk")
+
+    with pytest.raises(ValueError, match="a full disk"):
+        connection.in_transaction(db, undone)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("DROP INDEX {index}", "the index {index} is missing"),
+        ("CREATE VIEW mine AS SELECT 1", "the view mine is none of Flower's"),
+        (
+            "CREATE TRIGGER mine AFTER DELETE ON sessions BEGIN SELECT 1; END",
+            "the trigger mine is none",
+        ),
+        ("ALTER TABLE sessions ADD COLUMN mine", "the table sessions is not as Flower makes it"),
+        ("CREATE TABLE mine (id)", "the table mine is none of Flower's"),
+    ],
+)
+def test_a_schema_of_somebodys_own_is_refused(
+    db: sqlite3.Connection, change: str, message: str
+) -> None:
+    newest = len(schema.MIGRATIONS)
+    file.check_schema(db, newest)
+    (index,) = db.execute("SELECT name FROM sqlite_master WHERE type = 'index' AND sql > ''").fetchone()
+    db.execute(change.format(index=index))
+    with pytest.raises(StoreError, match=message.format(index=index)):
+        file.check_schema(db, newest)
+
+
+def test_a_schema_has_a_number_that_was_given(db: sqlite3.Connection) -> None:
+    for number in (-1, 0, len(schema.MIGRATIONS) + 1):
+        with pytest.raises(StoreError, match=f"has the number {number}, which Flower never gave"):
+            file.check_schema(db, number)
+
+
+def test_a_copy_is_one_whole_file_of_stories(path: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "copy.db"
+    assert not file.is_copy(path)  # it has a log
+    file.copy(path, copied)
+    assert file.is_copy(copied)
+    assert not file.is_copy(tmp_path / "none.db")
+    for place, byte in ((0, b"X"), (18, b"\2"), (19, b"\2")):
+        broken = tmp_path / "broken.db"
+        data = copied.read_bytes()
+        broken.write_bytes(data[:place] + byte + data[place + 1 :])
+        assert not file.is_copy(broken)
+    with closing(sqlite3.connect(tmp_path / "other.db")) as other:
+        other.execute("CREATE TABLE other (id)")
+        other.commit()
+    with pytest.raises(StoreError, match="holds no stories of Flower"):
+        file.check_usable(tmp_path / "other.db")
+    with closing(sqlite3.connect(copied)) as newer:
+        newer.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS) + 1}")
+    with pytest.raises(StoreError, match="was made by a newer Flower"):
+        file.check_usable(copied)
+    with pytest.raises(StoreError, match="cannot be used as a backup"):
+        file.check_usable(tmp_path / "none.db")
+
+
+def test_a_file_is_named_with_its_logs_and_told_from_others(path: Path, tmp_path: Path) -> None:
+    assert [one.name for one in file.with_log(path)] == [
+        "flower.db", "flower.db-wal", "flower.db-journal"
+    ]  # fmt: skip
+    path.chmod(0o644)
+    assert not file.is_private(path)
+    file.make_private(path)
+    assert file.is_private(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    file.make_private(tmp_path / "none")
+    draft = tmp_path / "draft"
+    draft.write_bytes(b"new")
+    before = database._identity(path)
+    file.replace_durably(draft, path)
+    assert (path.read_bytes(), draft.exists()) == (b"new", False)
+    assert before != database._identity(path) is not None
+    assert database._identity(draft) is None
+
+
+def test_a_database_whose_file_is_gone_is_kept_beside(path: Path, db: sqlite3.Connection) -> None:
+    kept = database._rescue(db, path)
+    assert kept is not None
+    assert kept.parent == path.parent / "backups"
+    assert kept.name.startswith("flower-")
+    assert kept.name.endswith("-rescued.db")
+    file.check_usable(kept)
+    assert kept.parent.stat().st_mode & 0o077 == 0
+    (path.parent / "file").write_bytes(b"")
+    assert database._rescue(db, path.parent / "file" / "flower.db") is None

@@ -1,0 +1,190 @@
+"""Rules of folding a tree, on one tree that has it all: forks, ends, variants, long runs, some in the trash."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from flower.engine.store import outline_fold
+from flower.engine.store.outline_fold import Node, Shape, fold
+
+# Above the numbers of which Python has one object each.
+WAYS = (
+    (0, *range(301, 321)),
+    (310, *range(331, 341)),
+    (310, 351, 352),
+    (315, *range(361, 364)),
+    (335, 371),
+    (335, 372),
+    (335, 373),
+    (0, 381, 382),
+    (312, 391, 392),
+)
+
+
+def shape(leaf: int | None, gone: tuple[int, ...]) -> Shape:
+    twigs = {message: above for way in WAYS for above, message in pairwise(way)}
+    return Shape(sorted(twigs.items()), leaf, set(gone), {310: 331, 335: 372}.get)
+
+
+def drawn(node: Node) -> str:
+    flags = "".join(f" {f}" for f in ("active", "chosen", "leaf", "deleted") if getattr(node, f))
+    several = f" +{node.folded} ends {node.ends}" if node.folded else ""
+    beside = f" {node.variant}/{node.variants}" if node.variants > 1 else ""
+    return f"{node.parent}>{node.message}{several} below {node.below}{beside}{flags}"
+
+
+@pytest.mark.parametrize(
+    ("focus", "most", "leaf", "gone", "named", "outline"),
+    [
+        (
+            None,
+            8,
+            340,
+            (),
+            (),
+            [
+                "0>301 below 39 1/2 active chosen",
+                "301>302 +26 ends 4 below 13 active chosen",
+                "302>331 below 12 2/3 active chosen",
+                "331>332 +3 ends 0 below 9 active chosen",
+                "332>335 below 8 active chosen",
+                "335>336 below 4 1/4 active chosen",
+                "336>337 below 3 active chosen",
+                "337>338 below 2 active chosen",
+                "338>339 below 1 active chosen",
+                "339>340 below 0 active chosen leaf",
+                "335>371 below 0 2/4 leaf",
+                "335>372 +2 ends 2 below 0",
+                "0>381 +2 ends 1 below 0",
+            ],
+        ),
+        (
+            316,
+            8,
+            340,
+            (391, 392, 352),
+            (),
+            [
+                "0>301 +26 ends 4 below 11 active chosen",
+                "301>314 below 9 chosen",
+                "314>315 below 8 chosen",
+                "315>316 below 4 1/2",
+                "316>317 below 3 chosen",
+                "317>318 below 2 chosen",
+                "318>319 below 1 chosen",
+                "319>320 below 0 chosen leaf",
+                "315>361 below 2 2/2 chosen",
+                "361>362 +2 ends 1 below 0 chosen",
+                "301>340 below 0 active chosen leaf",
+                "0>381 +2 ends 1 below 0",
+            ],
+        ),
+        (
+            351,
+            12,
+            373,
+            (391, 392),
+            (320,),
+            [
+                "0>301 below 37 1/2 active chosen",
+                "301>302 +7 ends 0 below 30 active chosen",
+                "302>309 below 29 active chosen",
+                "309>310 below 28 active chosen",
+                "310>311 below 12 1/3",
+                "311>312 +11 ends 1 below 1 chosen",
+                "312>320 below 0 chosen leaf",
+                "310>331 below 12 2/3 active chosen",
+                "331>332 +3 ends 0 below 9 active chosen",
+                "332>335 below 8 active chosen",
+                "335>336 +5 ends 1 below 0",
+                "335>371 below 0 2/4 leaf",
+                "335>372 below 0 3/4 leaf",
+                "335>373 below 0 4/4 active chosen leaf",
+                "310>351 below 1 3/3",
+                "351>352 below 0 chosen leaf",
+                "0>381 +2 ends 1 below 0",
+            ],
+        ),
+        (
+            391,
+            60,
+            None,
+            (391, 392),
+            (),
+            [
+                "0>301 below 37 1/2",
+                "301>302 +8 ends 0 below 29 chosen",
+                "302>310 below 28 chosen",
+                "310>311 below 12 1/3",
+                "311>312 below 11 chosen",
+                "312>391 below 1 deleted",
+                "312>313 below 10 chosen",
+                "313>314 below 9 chosen",
+                "314>315 below 8 chosen",
+                "315>316 below 4 1/2",
+                "316>317 +3 ends 0 below 1 chosen",
+                "317>320 below 0 chosen leaf",
+                "315>361 below 2 2/2 chosen",
+                "361>362 below 1 chosen",
+                "362>363 below 0 chosen leaf",
+                "310>331 below 12 2/3 chosen",
+                "331>332 +3 ends 0 below 9 chosen",
+                "332>335 below 8 chosen",
+                "335>336 below 4 1/4",
+                "336>337 +3 ends 0 below 1 chosen",
+                "337>340 below 0 chosen leaf",
+                "335>371 below 0 2/4 leaf",
+                "335>372 below 0 3/4 chosen leaf",
+                "335>373 below 0 4/4 leaf",
+                "310>351 below 1 3/3",
+                "351>352 below 0 chosen leaf",
+                "0>381 below 1 2/2 chosen",
+                "381>382 below 0 chosen leaf",
+            ],
+        ),
+    ],
+)
+def test_an_outline_is_what_is_near_the_forks_and_the_ends_and_folds_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+    focus: int | None,
+    most: int,
+    leaf: int | None,
+    gone: tuple[int, ...],
+    named: tuple[int, ...],
+    outline: list[str],
+) -> None:
+    monkeypatch.setattr(outline_fold, "OUTLINE_NEAR", 2)
+    assert [drawn(node) for node in fold(shape(leaf, gone), focus, named, most)] == outline
+
+
+def test_turns_are_forks_ends_and_siblings_and_lead_to_the_next_ones() -> None:
+    tree = shape(340, ())
+    turns = outline_fold._Turns(tree)
+    assert {message: turns.next_to(message) for message in tree.order if turns.is_one(message)} == {
+        301: [381, 310],
+        310: [301, 331],
+        311: [310, 331, 312],
+        312: [311, 391],
+        313: [312, 391, 315],
+        315: [313, 361],
+        316: [315, 361, 320],
+        320: [316],
+        331: [310, 311, 351, 335],
+        335: [331, 336],
+        336: [335, 371, 340],
+        340: [336],
+        351: [310, 331, 352],
+        352: [351],
+        361: [315, 316, 363],
+        363: [361],
+        371: [335, 336, 372],
+        372: [335, 371, 373],
+        373: [335, 372],
+        381: [301, 382],
+        382: [381],
+        391: [312, 313, 392],
+        392: [391],
+    }
+    assert turns.next_to(305) == [301, 310]  # from within a run
