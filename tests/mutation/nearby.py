@@ -103,18 +103,31 @@ class Nearby:
 
     def tests_of(self, mutant: Mutant, at_import: bool) -> list[str]:
         """Returns the tests that run the line of a mutant, as many as fit into ``BUDGET_S``: first those that run least
-        of its module, for they are about that line. Of a line that runs at import: that run anything of its module.
+        of its module, for they are about that line. Of a line that runs at import: that run anything of its module,
+        first those that run a line with the name that is assigned there.
         """
         choice = []
+        users = _lines_that_use(mutant) if at_import else frozenset()
         for data in self._by_file.values():
             for test, (seconds, lines) in data["tests"].items():
                 run = lines.get(mutant.module, ())
                 if seconds < SLOW_S and (mutant.line in run or (at_import and run)):
-                    choice.append((len(run) * (seconds + 0.01), seconds, test))
+                    cost = len(run) * (seconds + 0.01)
+                    choice.append((users.isdisjoint(run), cost, seconds, test))
         tests, spent = [], 0.0
-        for _, seconds, test in sorted(choice):
+        for _, _, seconds, test in sorted(choice):
             spent += seconds
             if spent > BUDGET_S:
                 break
             tests.append(test)
         return tests
+
+
+def _lines_that_use(mutant: Mutant) -> frozenset[int]:
+    """Returns the other lines of a module with the name that is assigned at the line of a mutant."""
+    rows = (REPOSITORY / mutant.module).read_text().splitlines()
+    assigned = re.match(r"\s*(\w+)(?:: [^=]*)? = ", rows[mutant.line - 1])
+    if assigned is None:
+        return frozenset()
+    name = re.compile(rf"\b{assigned[1]}\b")
+    return frozenset(n for n, row in enumerate(rows, 1) if n != mutant.line and name.search(row))
