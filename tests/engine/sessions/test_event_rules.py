@@ -91,6 +91,8 @@ async def test_a_plain_story_is_these_events_and_no_others(
             "end: done 108 0.000116",
         ]
         continued = await heard(world, face, "/continue")
+        assert story.sent is not None
+        assert story.sent.message_id == 4
         assert continued[0] == f"assistant streaming: {SAID.strip()}"
         assert continued[-2:] == ["text", "end: done 108 0.000116"]
         assert len(continued) == 4  # and what was recalled
@@ -144,7 +146,9 @@ async def test_a_story_that_is_deleted_is_left_by_those_who_watch_it_alone(
         assert all("deleted" not in one for one in await heard(world, two))
         second = two.client.session
         assert second is not None
-        await heard(world, one, f"/session delete {second.id}")
+        assert "This story was deleted" not in "".join(
+            await heard(world, one, f"/session delete {second.id}")
+        )
         assert two.client.session is None
         assert two.client.chosen.session_id == ""
 
@@ -230,3 +234,39 @@ async def test_lines_that_wait_are_taken_up_also_when_their_client_leaves_at_onc
             scope.cancel()
             await world.engine.stories._resume(face.client, story)
         assert story.waiting == 1
+
+
+async def test_a_continuation_is_a_turn_that_no_other_start_of_an_engine_has(tmp_path: Path) -> None:
+    """Its number counts from the time in milliseconds."""
+    async with engine_world(tmp_path / "flower.db") as world:
+        face = await world.playing()
+        await face.say_and_wait("I wait.")
+        for _ in range(2):
+            await face.say("/continue")
+            await face.settled()
+        story = face.client.session
+        assert story is not None
+        turns = [end.metadata.turn for end in face.of(ChatEnd)]
+        assert turns == [f"{story.id}-3", f"{story.id}-3-1000", f"{story.id}-3-1001"]
+
+
+async def test_libraries_stay_of_those_who_are_here_and_of_those_whose_story_is_open(
+    tmp_path: Path,
+) -> None:
+    async with engine_world(tmp_path / "flower.db") as world:
+        assert world.engine._users_here() == set()
+        world.engine.clients.add(client_of(2))
+        world.engine.stories._sessions["s"] = Session("s", "w", "c", owner=3)
+        assert world.engine._users_here() == {2, 3}
+        world.engine.clients.clear()
+        world.engine.stories._sessions.clear()
+
+
+async def test_a_story_is_played_here_while_a_prompt_for_it_is_carried_out(tmp_path: Path) -> None:
+    async with engine_world(tmp_path / "flower.db") as world:
+        face = await world.playing()
+        story = face.client.session
+        assert story is not None
+        async with world.engine.playing(face.client, story.id):
+            assert face.client.session is story
+        assert face.client.elsewhere is None
