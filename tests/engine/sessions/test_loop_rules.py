@@ -183,3 +183,30 @@ def test_the_first_phrase_of_a_reply_stays() -> None:
     other.end()
     assert other.phrase == "rope"
     assert reply_watch.ReplyWatch(()).feed("\n" * 400) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "phrase", "alone"),
+    [
+        ("ab", "ab", True),
+        ("-xab", "ab", False),
+        ("x-ab", "ab", True),
+        ("abx-", "ab", False),
+        ("ab-x", "ab", True),
+        ("x!a", "!a", True),
+        ("a!x", "a!", True),
+    ],
+)
+def test_a_phrase_stands_alone_by_the_characters_next_to_it(
+    text: str, phrase: str, alone: bool
+) -> None:
+    start = text.index(phrase)
+    assert reply_watch._stands_alone(text, start, start + len(phrase)) == alone
+
+
+def test_where_a_sentence_comes_again_does_not_depend_on_how_it_came() -> None:
+    text = BEGIN + between(40, LOOP_SENTENCES, 80) + "z" * 200  # so that its end is looked at
+    for step in (7, 150):
+        guard = LoopGuard()
+        looks = [guard.feed(text[start : start + step]) for start in range(0, len(text), step)]
+        assert [worth for worth in looks if worth is not None][:1] == [len(BEGIN) + 41 + 80]

@@ -25,7 +25,7 @@ from flower.engine.store import allowances, seats, stories, users
 from flower.engine.store.allowances import Allowance, UserLimits
 from flower.engine.store.library import own_assets
 from flower.engine.store.selections import Selection, client_key
-from flower.errors import CommandError
+from flower.errors import CommandError, StoreError
 from flower.protocol.messages import State, SystemUpdate
 from tests.engine.sessions.test_side_rules import OUTCOME
 
@@ -81,6 +81,28 @@ def test_each_role_may_do_what_those_below_it_may(role: StoryRole | None, may: s
     assert {need.value for need in Need if not rights.refusal(user, role, need)} == may
     assert not rights.refusal(Visitor(), role, Need.HOME)
     assert len(set(StoryRole)) == 4
+
+
+@pytest.mark.parametrize(
+    ("user", "seat", "role"),
+    [
+        (1000, None, StoryRole.OWNER),  # known without a look
+        (7, None, StoryRole.NOBODY),
+        (7, "player", StoryRole.PLAYER),
+        (7, "reader", StoryRole.READER),
+    ],
+)
+def test_a_seat_is_a_role_and_the_maker_has_one_without_it(
+    monkeypatch: pytest.MonkeyPatch, user: int, seat: str | None, role: StoryRole
+) -> None:
+    row = SimpleNamespace(role=seat) if seat else None
+    monkeypatch.setattr(seats, "find", lambda *_: row)
+    stored: Any = SimpleNamespace(id="s", owner=int("1000"))  # another object of the same number
+    assert rights.role_in(None, user, stored) is role  # type: ignore[arg-type]
+    monkeypatch.setattr(stories, "session", lambda *_: stored)
+    visible = rights.visible_story(None, user, "s")  # type: ignore[arg-type]
+    assert visible == ((stored, role) if role else None)
+    client_of(int("1000")).check_own(int("1000"), "/copy")
 
 
 def test_the_first_problem_is_a_sentence_and_others_are_counted() -> None:
@@ -349,6 +371,20 @@ def test_a_client_goes_when_its_story_rests_and_it_waits_for_no_answer() -> None
     first = idle.elsewhere
     assert drain._send_away("other") == 2
     assert idle.elsewhere is first
+
+
+async def test_an_engine_drains_also_when_the_others_cannot_be_told() -> None:
+    async def away() -> str:
+        raise StoreError("the database is away.")
+
+    left = client_of(1)
+    turns, clients = SimpleNamespace(begin_no_more=lambda: None, running=0), [left]
+    drain = Drain(SimpleNamespace(drain=away, elsewhere=away), turns, clients)  # type: ignore[arg-type]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(drain.run)
+        await trio.testing.wait_all_tasks_blocked()
+        assert left.elsewhere is not None
+        clients.clear()
 
 
 async def test_an_engine_that_drains_waits_for_replies_ten_minutes_and_for_clients_some_seconds(

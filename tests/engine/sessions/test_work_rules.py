@@ -19,8 +19,16 @@ from flower.engine.prompt.assemble import PromptLine
 from flower.engine.prompt.context import gather
 from flower.engine.prompt.model import thinking_room
 from flower.engine.prompt.summary import LINE_CHARS, MIN_NEW_LINES
-from flower.engine.provider.base import Completion, ModelInfo, PromptMessage, Reasoning, Spent, Text
-from flower.engine.sessions import drafts, own_libraries, recap, snapshot, suggestions, summaries
+from flower.engine.provider.base import Completion, ModelInfo, Reasoning, Spent, Text
+from flower.engine.sessions import (
+    create,
+    drafts,
+    own_libraries,
+    recap,
+    snapshot,
+    suggestions,
+    summaries,
+)
 from flower.engine.sessions.own_libraries import KEPT, OwnLibraries
 from flower.engine.sessions.recap import RECAP_AFTER_S, since_last_played
 from flower.engine.sessions.session import Session
@@ -32,11 +40,11 @@ from flower.engine.store.search import Summary
 from flower.engine.store.stories import Message
 from flower.engine.token_counter import MESSAGE_TOKENS, TokenCounter
 from flower.errors import CommandError, ProviderError
-from flower.protocol.messages import Named, QuickReply
+from flower.protocol.messages import Named, QuickReply, State, SystemUpdate
 from tests.engine.sessions.test_side_rules import CHOSEN, line
 from tests.engine.sessions.test_user_rules import Rows
 from tests.engine_world import EngineWorld, Face, engine_world
-from tests.fakes import ScriptedProvider
+from tests.fakes import ComposingProvider, ScriptedProvider
 
 TOKENS_67 = "x" * 224  # as we count
 
@@ -101,6 +109,38 @@ async def test_suggestions_answer_the_players_last_line_and_have_room_for_three(
     context = request.completion.context_tokens
     assert request.completion.max_tokens == suggestions.SUGGESTION_TOKENS + thinking_room(context)
     assert request.completion.quiet
+
+
+class Phrases(ComposingProvider):
+    """One that has suggestions of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seeds: list[int] = []
+
+    async def suggestions(self, completion: Completion) -> tuple[str, ...]:
+        self.seeds.append(completion.cue.seed)
+        return ("Go.", "Stay.") if len(self.seeds) < 3 else ()
+
+
+async def test_phrases_of_a_provider_are_offered_with_another_seed_each_time(tmp_path: Path) -> None:
+    provider = Phrases()
+    async with engine_world(tmp_path / "flower.db", provider) as world:
+        face, story = await played(world, "I wait.")
+        runtime, models = world.engine.runtime, world.engine.turns.models
+        numbers: Any = SimpleNamespace(randrange=lambda most: most - 1)
+        seed = (
+            await suggestions.request_of(runtime, models, face.client.chosen, story)
+        ).completion.cue.seed
+        runtime.services = replace(runtime.services, rng=numbers)
+        for _ in range(2):
+            await suggestions.suggest(runtime, models, face.client, story, "")
+        await trio.testing.wait_all_tasks_blocked()
+        assert face.of(SystemUpdate)[-1].metadata == State(suggestions=("Go.", "Stay."))
+        assert face.notice == "You could:\n1. Go.\n2. Stay."
+        with pytest.raises(ProviderError, match="wrote none"):
+            await suggestions.suggest(runtime, models, face.client, story, "")
+    assert provider.seeds == [seed + 999] * 3
 
 
 def test_three_suggestions_are_read_however_they_come() -> None:
@@ -294,6 +334,20 @@ async def test_after_a_day_a_story_begins_with_what_happened(rested: float, told
     assert bool(text) == told  # the clock counts lines, of which there was none
 
 
+def test_without_people_or_places_the_players_last_line_is_what_was_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("flower.engine.offline.summary.recap", lambda _: "")
+    path = [
+        line(1, "user", "I wait."),
+        line(2, "assistant", "Fog."),
+        line(3, "user", "I go. Now."),
+        line(4, "assistant", "It rains. Hard."),
+    ]
+    told = recap.recap("Harbour", 120, path)
+    assert told == "Previously in Harbour, 2 minutes ago:\n\nYou: I go.\n\nIn the end: It rains."
+
+
 async def test_a_rest_is_told_once_until_the_story_is_played_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -337,6 +391,26 @@ async def test_the_libraries_of_those_who_left_first_are_let_go() -> None:
     assert await found.read_again("4") == [4]
     assert list(await found.read_again("3")) == []
     assert set(await found.read_again("")) == found._read.keys()
+
+
+async def test_people_are_those_of_ones_own_story_in_that_world_that_was_played_last() -> None:
+    rows = [
+        SimpleNamespace(id=key, world_id=world, owner=owner, updated=updated, active_leaf=9)
+        for key, world, owner, updated in (
+            ("old", "harbour", 1, 1.0),
+            ("last", "harbour", 1, 5.0),
+            ("other", "forest", 1, 7.0),
+            ("earlier", "atoll", 1, 7.5),
+            ("anothers", "harbour", 2, 9.0),
+            ("homes", "harbour", 0, 9.5),
+        )
+    ]
+    at: Any = Rows(
+        {stories.sessions: rows, states.state_at: lambda key, leaf: SimpleNamespace(people=(key, leaf))}
+    )
+    services: Any = SimpleNamespace(database=at)
+    people = [await create._known_people(services, world, 1) for world in ("harbour", "desert")]
+    assert repr(people) == "[('last', 9), ()]"
 
 
 # --- lists --------------------------------------------------------------------------------------
