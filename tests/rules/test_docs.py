@@ -15,6 +15,7 @@ import pytest
 from flower.engine.commands import catalogue, lookup
 from flower.engine.export.library_files import STORY_FORMATS
 from flower.engine.export.render import FORMATS
+from flower.engine.prompt import macro_values
 from flower.home import Home
 from flower.protocol import messages
 from flower.settings import config
@@ -167,6 +168,14 @@ def test_every_action_of_the_screen_has_a_key_in_the_table_of_keys() -> None:
     words |= {f"{held}+{arrow}" for held in ("shift", "alt") for arrow in ("up", "down")}
     for action in ACTIONS:
         assert any(words.issuperset(key.split()) for key in action.keys), action.name
+
+
+def test_every_macro_is_on_its_page() -> None:
+    page = (ROOT / "docs" / "macros.md").read_text().lower()
+    words = set(re.findall(r"[\w/]+", page))
+    for name in {*macro_values.PLAIN, *macro_values.ARGUMENTS} - set(macro_values.ELSEWHERE):
+        assert name.replace("globalvar", "var") in words, name
+    assert "`globalvar`" in page
 
 
 def test_the_page_of_commands_is_the_catalogue() -> None:

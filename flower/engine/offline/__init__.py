@@ -18,5 +18,6 @@ The way of one reply, each step in the modules it names::
                 templates, oracle, grammar              phrases without repetition, dice, tidy prose
                 compose                                 all of these steps, in order
 
-``provider`` sets the pace and the seed, ``tables`` reads phrases and words from files; everything else is pure.
+``provider`` sets the pace and the seed, ``tables`` reads phrases and words from files (the verbs that the parser
+knows are in ``phrases/words.yaml``); everything else is pure.
 """

@@ -104,7 +104,7 @@ class Values(Struct, frozen=True):
 
 
 # Of programs that have more of these than we do; a prompt is better without their names.
-_ELSEWHERE = (
+ELSEWHERE = (
     "summary",
     "firstincludedmessageid",
     "firstdisplayedmessageid",
@@ -164,7 +164,7 @@ PLAIN: dict[str, Callable[[Values], str]] = {
     "idleduration": lambda v: span(v.idle_s) if v.last_message_id else "just now",
     "idle_duration": lambda v: span(v.idle_s) if v.last_message_id else "just now",
     "allchatrange": lambda v: f"0-{v.last_message_id}" if v.last_message_id else "",
-    **dict.fromkeys(_ELSEWHERE, lambda v: ""),
+    **dict.fromkeys(ELSEWHERE, lambda v: ""),
 }
 
 

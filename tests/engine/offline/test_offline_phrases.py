@@ -16,6 +16,7 @@ from flower.engine.offline.hearing import Disclosure
 from flower.engine.offline.tables import FOLDER, REGISTERS, Event, load, shipped, vocabulary
 from flower.engine.provider.base import Completion, Cue, PromptMessage
 from flower.errors import ConfigError
+from tests.paths import ROOT
 
 CODE = "\n".join(
     path.read_text(encoding="utf-8")
@@ -45,6 +46,20 @@ def test_every_table_is_asked_for_in_the_code() -> None:
     words = set(re.findall(r"[a-z_.]+", " ".join(re.findall(r'"([^"\n]*)"', CODE))))
     for name in shipped().tables:
         assert name in NAMED | words or any(name.startswith(start) for start in COMPOUND), name
+
+
+def test_the_page_of_phrases_names_tables_that_there_are() -> None:
+    """A name with dots behind it is the beginning of several."""
+    page = (ROOT / "docs" / "phrases.md").read_text()
+    column = re.findall(r"(?m)^\| (`[^|]+) \|", page.partition("| Table |")[2].partition("\n## ")[0])
+    names = re.findall(r"`([\w.]+)`", " ".join(column))
+    assert len(names) > 40
+    tables = shipped().tables
+    for name in names:
+        if name.endswith("..."):
+            assert any(table.startswith(name.removesuffix("...")) for table in tables), name
+        else:
+            assert any(f".{table}".endswith(f".{name.lstrip('.')}") for table in tables), name
 
 
 def test_every_slot_of_every_phrase_can_be_filled() -> None:
