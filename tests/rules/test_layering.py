@@ -135,6 +135,12 @@ def test_nothing_is_imported_against_the_order(path: Path) -> None:
             assert LAYER[theirs] > LAYER[mine], f"{module} imports {other}, which is not below it"
 
 
+def test_no_module_imports_itself() -> None:
+    """What once were two modules has no need of their names any more."""
+    for path in modules():
+        assert dotted(path) not in imported_modules(path), name_of(path)
+
+
 @cache
 def calls_itself_pure(path: Path) -> bool:
     """Whether a module's docstring has the sentence "Pure", or one that begins with "Pure:"."""

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from flower import limits
-from flower.engine.interchange import json_text, pictures
+from flower.engine.interchange import json_text
 from flower.errors import ImportFileError
 
 IMPORT_PICTURE_BYTES = 32 * limits.MIB  # a card that is a picture
@@ -164,8 +164,8 @@ def comments(data: bytes) -> Iterator[bytes]:
 
 
 def _blocks(data: bytes) -> Iterator[bytes]:
-    if data.startswith(pictures.SIGNATURE):
-        block = pictures.content(data, b"eXIf")
+    if data.startswith(SIGNATURE):
+        block = content(data, b"eXIf")
         if block is not None:
             yield block
     elif data.startswith(b"RIFF"):
