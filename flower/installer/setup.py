@@ -19,7 +19,7 @@ from pathlib import Path
 
 from flower import machine
 from flower.errors import printable
-from flower.installer import hnswlib, pip, setup
+from flower.installer import hnswlib, pip
 from flower.installer.failures import InstallError
 from flower.installer.pip import DEVELOPERS, Pip, requirements
 from flower.installer.slim import slim
@@ -59,13 +59,13 @@ class Setup:
 
         With ``wait_for_index`` hnswlib is compiled now, else it is only noted that it is to come.
         """
-        setup.check_owner(self.root, self.venv)
+        check_owner(self.root, self.venv)
         with self._alone():
             if self._wheels is None and all(self.is_ready(extra) for extra in ("", *extras)):
                 if wait_for_index:
                     self._get_index()
                 return
-            setup.check_system()
+            check_system()
             self._make_venv()
             for extra in ("", *extras):
                 self._stamp(extra).unlink(missing_ok=True)
