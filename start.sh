@@ -9,7 +9,9 @@ set -eu
 usage() {
     cat <<'TEXT'
 Usage: ./start.sh [FLOWER OPTIONS]         set up if needed, then play
-       ./start.sh engine|tui [OPTIONS]     the same for one of the two processes alone
+       ./start.sh COMMAND [OPTIONS]        one of Flower's commands: engine, tui, say, status, stop, models,
+                                           backup, restore, migrate, check, doctor, export, import, lore,
+                                           token, service, user
        ./start.sh --setup [EXTRA ...]      only set up; extras: test, local, postgres, model
        ./start.sh --setup --wheels DIR     the same, and keep every package in DIR for other machines
        ./start.sh --setup --offline DIR    the same from such a folder, without a network
@@ -17,7 +19,7 @@ Usage: ./start.sh [FLOWER OPTIONS]         set up if needed, then play
        ./start.sh test [--every-python] [--faults] [PYTEST OPTIONS]
                                            install the test tools, run lint, types and tests;
                                            then the quick tests on every other Python found
-       ./start.sh --help                   this text; ./start.sh engine --help has Flower's options
+       ./start.sh --help                   this text; ./start.sh COMMAND --help says more of one
 
 Everything is installed into .venv beside this script; delete that folder to undo it.
 Your stories live elsewhere, see docs/install.md.

@@ -41,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         from flower.installation import as_typed
 
-        sys.stderr.write(f"flower: {_sentence(error)}; see {as_typed('`flower --help`')}\n")
+        see = as_typed(f"`{error.command} --help`")
+        sys.stderr.write(f"flower: {_sentence(error)}; see {see}\n")
         return error.exit_code
     except FlowerError as error:
         # One write: where output is not buffered, `print` writes the end of a line by itself, and in a log of

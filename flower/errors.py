@@ -38,9 +38,13 @@ class FlowerError(Exception):
 
 
 class UsageError(FlowerError):
-    """A command line that cannot be understood."""
+    """A command line that cannot be understood; ``command`` is the one whose ``--help`` says what can."""
 
     exit_code = 2
+
+    def __init__(self, sentence: str, command: str = "flower") -> None:
+        super().__init__(sentence)
+        self.command = command
 
 
 class ConfigError(FlowerError):

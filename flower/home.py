@@ -50,9 +50,7 @@ class Home:
         self.imports = root / "import"  # what is put here is imported
         self.logs = root / "logs"
         self.models = root / "models"
-        self.run = (
-            root / "run"
-        )  # locks, addresses and drafts of running processes; may be emptied when none runs
+        self.run = root / "run"  # locks, addresses, drafts; may be emptied when no process runs
 
     def __repr__(self) -> str:
         return f"Home({str(self.root)!r})"
@@ -220,9 +218,8 @@ def change_setting(home: Home, name: str, value: Any, environ: Mapping[str, str]
             document = safe_yaml.load(after.encode())
             checked = config.parse(document.value, document.lines, environ, source=str(home.config))
             if after != before:
-                file_io.write_whole(
-                    home.config.resolve(), [after.encode()]
-                )  # through a link to where it is
+                path = home.config.resolve()  # through a link to where it is
+                file_io.write_whole(path, [after.encode()])
     except OSError as error:
         raise ConfigError(f"{home.config} cannot be changed ({error.strerror or error})") from error
     return checked

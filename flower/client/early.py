@@ -31,7 +31,7 @@ _HERE = ("127.0.0.1", "::1")
 class EarlyCall:
     """A connected socket over which ``protocol`` has asked for a WebSocket.
 
-    ``accepted``: the engine has agreed. ``heard``: messages were taken. ``events``: what has come since.
+    ``accepted``: the engine has agreed. ``has_answer``: messages were taken. ``events``: what has come since.
     """
 
     __slots__ = ("accepted", "events", "has_answer", "protocol", "socket")

@@ -31,9 +31,9 @@ class UntrustedError(FlowerError):
 
 
 class TimedStream(trio.abc.Stream):
-    """A stream that knows when it was heard.
+    """A stream that knows when something came.
 
-    ``heard`` is when bytes last came, on trio's clock: any of them, from the middle of a long page too.
+    ``last_received`` is when bytes last came, on trio's clock: any of them, from the middle of a long page too.
     """
 
     def __init__(self, stream: Stream) -> None:

@@ -341,7 +341,7 @@ def parse(
 ) -> Config:
     """Returns the settings in ``mapping`` (None: no settings); the environment wins over them.
 
-    ``lines`` says on which line of ``source`` a path begins (see ``safeyaml.Document``). Raises
+    ``lines`` says on which line of ``source`` a path begins (see ``safe_yaml.Document``). Raises
     ``ConfigError``.
     """
     try:

@@ -42,7 +42,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = commands.main(list(arguments), prog_name="flower", standalone_mode=False)
     except click.UsageError as error:
-        raise UsageError(_sentence(error)) from error
+        command = error.ctx.command_path if error.ctx is not None else "flower"
+        raise UsageError(_sentence(error), command) from error
     except click.Abort:
         return 130
     return code if isinstance(code, int) else 0
@@ -187,7 +188,7 @@ def _piped_text() -> str:
     text = "" if sys.stdin.isatty() else sys.stdin.read(limits.PROMPT_CHARS + 1)
     text = text.strip().removeprefix("\ufeff").strip()
     if not text:
-        raise UsageError('what shall be said? Write it behind: flower say "I knock at the door."')
+        raise UsageError('what shall be said? Write it behind: `flower say "I knock at the door."`')
     return text
 
 

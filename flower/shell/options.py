@@ -19,7 +19,14 @@ FILE = click.Path(path_type=Path)
 
 
 class CommandGroup(click.Group):
-    """A group that names the nearest command for one that does not exist."""
+    """A group that names its commands where one is missing, and the nearest one for one that does not exist."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args and not self.invoke_without_command:
+            raise click.UsageError(
+                f"missing command; there are: {', '.join(self.list_commands(ctx))}", ctx
+            )
+        return super().parse_args(ctx, args)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -29,7 +36,7 @@ class CommandGroup(click.Group):
             names = self.list_commands(ctx)
             close = difflib.get_close_matches(name, names, n=1)
             hint = f"did you mean {close[0]}?" if close else "there are: " + ", ".join(names)
-            raise click.UsageError(f"unknown command {name!r}; {hint}")
+            raise click.UsageError(f"unknown command {name!r}; {hint}", ctx)
         return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -107,7 +107,7 @@ class Plain:
             await self.moved.wait()
 
     async def wait_for_answer(self, before: int) -> None:
-        """Returns when the engine has answered more than ``heard`` times."""
+        """Returns when the engine has answered more than ``before`` times."""
         while self.answers <= before:
             await self.moved.wait()
 

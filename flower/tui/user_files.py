@@ -275,7 +275,7 @@ def paths_at(typed: str) -> tuple[str, ...]:
 async def bring(
     typed: str, engine_url: Callable[[], str], token: str | None, notify: Callable[[str, str], None]
 ) -> None:
-    """Imports what is at the paths in ``typed``; ``tell`` gets sentences and what kind of news they are."""
+    """Imports what is at the paths in ``typed``; ``notify`` gets sentences and what kind of news they are."""
     from flower.client.import_upload import UploadSummary, Wishes, files_in, send  # needed by few
 
     try:
@@ -299,7 +299,7 @@ async def bring(
 async def fetch(
     name: str, engine_url: Callable[[], str], token: str | None, notify: Callable[[str, str], None]
 ) -> None:
-    """Brings an export of that name into the folder this program runs in; ``tell`` as in ``bring``."""
+    """Brings an export of that name into the folder this program runs in; ``notify`` as in ``bring``."""
     from flower.client import export_fetch  # needed by few
 
     try:

@@ -7,6 +7,7 @@ test installs anything.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from flower.shell import command_line
 from tests.paths import ROOT
 
 TOOLS = ("sh", "cat", "cksum", "mkdir", "readlink", "sleep")
@@ -112,6 +114,12 @@ def test_help_needs_nothing(copy: Copy) -> None:
         "docs/install.md",
     ):
         assert word in done.stdout
+
+
+def test_help_names_every_command(copy: Copy) -> None:
+    """Whoever has only the script learns from it what there is."""
+    words = re.findall(r"[a-z]+", copy.run("--help").stdout)
+    assert set(command_line.commands.commands) <= set(words)
 
 
 def test_first_run_installs_then_starts(copy: Copy) -> None:

@@ -1,6 +1,6 @@
 """The fields of everything that can be edited, in the order of their forms.
 
-``taken`` gives a thing's values by field, ``changed`` the thing with other values. Both know the few fields that
+``field_values`` gives a thing's values by field, ``changed`` the thing with other values. Both know the few fields that
 stand for a part of a value, as those of a depth prompt.
 """
 

@@ -139,9 +139,9 @@ class FactSearch(Knowledge):
         query: frozenset[str] | None,
         speaker: str = "",
     ) -> list[tuple[int, Fact]]:
-        """Returns the facts that touch the words, best first; ``asked``: only those that answer these.
+        """Returns the facts that touch the words, best first; ``query``: only those that answer these.
 
-        None for ``asked``: only those that belong to what is done.
+        None for ``query``: only those that belong to what is done.
         """
         question = asked_part(self.line.speech or self.line.text)
         who = re.match(r"\W*(?:and |so |but )?who\b", question, re.IGNORECASE) is not None

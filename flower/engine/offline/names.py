@@ -119,7 +119,7 @@ def as_kind(name: Name, kind: NameKind) -> Name:
 
 
 def mentioned(name: Name, text: str, parts: frozenset[str]) -> bool:
-    """Returns whether the text has the full name, or ``said`` (its stems) a part of a person's name."""
+    """Returns whether the text has the full name, or ``parts`` (its stems) a part of a person's name."""
     if name.full.casefold() in text.casefold():
         return True
     return name.kind == "person" and any(

@@ -69,6 +69,8 @@ _TALK = re.compile(
 _GUIDE = re.compile(
     r"^(?:please |then |so |now )?(take|bring|lead|show|give|lend|let|help) (me|us)\b", re.IGNORECASE
 )
+# What somebody else does is no act of the player.
+_OF_OTHERS = re.compile(r"(?:he|she|it|they)\s", re.IGNORECASE)
 _STATE = re.compile(
     r"^i(?:\s+(?:am|was|have|had|love|hate|like|miss|wish)\b|'(?:m|ve|d)\b)", re.IGNORECASE
 )
@@ -210,7 +212,7 @@ def _first_act(text: str) -> tuple[str, str, str]:
     elif verb in ("find", "look") and _place_found().match(bare):
         bare = _FIND.sub("go to", bare)  # "find an inn and eat": nothing is searched for
         verb, kind = verb_of(bare)
-    if not kind and not _STATE.match(text):
+    if not kind and not _STATE.match(text) and not _OF_OTHERS.match(text):
         kind = main_kind(bare, "")  # "I stop him and ask ...", "I shoulder the trunk and set off"
     return bare, verb, kind
 

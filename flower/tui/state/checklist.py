@@ -63,7 +63,7 @@ def current(model: Model) -> int:
 
 
 def name_of(model: Model, plural: str, option_id: str) -> str:
-    """Returns the name of the option ``wanted`` in one of the engine's lists, or the id itself."""
+    """Returns the name of the option ``option_id`` in one of the engine's lists, or the id itself."""
     for option in getattr(model.replica, f"available_{plural}"):
         if option.id == option_id:
             return str(option.name) or option_id

@@ -73,7 +73,7 @@ def opened(model: Model, kind: str, subject: str = "") -> Model:
 def arrived(model: Model, popup: Popup, words: str, command: str) -> Model:
     """Returns the model with what the engine said open, or waiting where it would be in the way.
 
-    ``asked``: the command that it answers. What nobody asked for takes no key from somebody who writes,
+    ``command``: the one that it answers. What nobody asked for takes no key from somebody who writes,
     searches, walks or chooses; ``words`` about it are in the status line then.
     """
     busy = model.input.text or model.search.typing or model.popup or model.tree
@@ -118,7 +118,7 @@ def moved(model: Model, steps: int, *, around: bool = True) -> Model:
 
 
 def read_on(model: Model, rows: int, visible: int) -> Model:
-    """Returns the model with its open text ``rows`` further on; ``shown``: rows of it on the screen."""
+    """Returns the model with its open text ``rows`` further on; ``visible``: rows of it on the screen."""
     popup = model.popup
     if popup is None:
         return model

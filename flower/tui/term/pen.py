@@ -199,7 +199,7 @@ class Pen:
         return not (style.underline or style.reverse) and (style.bg is None or self.caps.bce)
 
     def erased(self, ideal: Style) -> Style:
-        """Returns the look that erased cells can have here, at best that of a space in ``wanted``."""
+        """Returns the look that erased cells can have here, at best that of a space in ``ideal``."""
         for style in (ideal, PLAIN):
             if self.can_erase(style):
                 return blank(style)

@@ -217,6 +217,8 @@ def test_any_lore_can_be_gathered(passages: list[str]) -> None:
         ("I met a man called Jonas at the ferry.", "state"),
         ("I give Ines my silver ring.", "other"),
         ("tell me about the lighthouse", "speech"),
+        ("He laughs and walks off.", "speech"),
+        ("She runs away and I follow.", "speech"),
         ("help", "aside"),
     ],
 )
