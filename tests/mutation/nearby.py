@@ -5,11 +5,13 @@ Owns the file between runs. A test file is traced anew when it or the package ha
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import re
 import tempfile
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,16 +37,13 @@ class Run(NamedTuple):
 
 
 def importers_of(module: str) -> list[str]:
-    """Returns a few test files that import a module, first those of its own folder, else such as are called like it:
-    for what no near test runs, as a class of values alone.
-    """
+    """Returns a few test files that import a module, else such as are called like it: for what no near test runs."""
     dotted = module.removesuffix(".py").replace("/", ".")
     parent, _, name = dotted.rpartition(".")
     imports = re.compile(
         rf"\bfrom {re.escape(dotted)} import\b|\bfrom {re.escape(parent)} import .*\b{name}\b"
     )
     words = [word[:6] for word in name.split("_") if len(word) > 3]
-    own = f"{parent.replace('flower.', 'tests/', 1).replace('.', '/')}/"
     choice = []
     for path in (REPOSITORY / "tests").rglob("test_*.py"):
         text = path.read_text()
@@ -52,10 +51,8 @@ def importers_of(module: str) -> list[str]:
             continue
         importing = imports.search(text) is not None
         if importing or any(word in path.stem for word in words):
-            file = path.relative_to(REPOSITORY).as_posix()
-            far = not file.startswith(own)
-            choice.append((not importing, far, path.stat().st_size, file))
-    return [file for *_, file in sorted(choice)[:FAR_FILES]]
+            choice.append((not importing, path.stat().st_size, str(path.relative_to(REPOSITORY))))
+    return [name_of_file for _, _, name_of_file in sorted(choice)[:FAR_FILES]]
 
 
 def files_of(package: str) -> list[str]:
@@ -109,18 +106,21 @@ class Nearby:
     def tests_of(self, mutant: Mutant, at_import: bool) -> list[str]:
         """Returns the tests that run the line of a mutant, as many as fit into ``BUDGET_S``: first those that run least
         of its module, for they are about that line. Of a line that runs at import: that run anything of its module,
-        first those that run a line with the name that is assigned there.
+        or import all of a package, first those that name the function, class, constant or field.
         """
         names = _names_at(mutant) if at_import else frozenset()
         statement = _statement_at(mutant)
         choice = []
-        users = _lines_that_use(mutant) if at_import else frozenset()
-        for data in self._by_file.values():
+        for file, data in self._by_file.items():
+            imports_all = at_import and "walk_packages" in (REPOSITORY / file).read_text()
+            naming = _tests_naming(file, names)
             for test, (seconds, lines) in data["tests"].items():
                 run = lines.get(mutant.module, ())
-                if seconds < SLOW_S and (mutant.line in run or (at_import and run)):
-                    cost = len(run) * (seconds + 0.01)
-                    choice.append((users.isdisjoint(run), cost, seconds, test))
+                if seconds < SLOW_S and (
+                    not statement.isdisjoint(run) or (at_import and (run or imports_all))
+                ):
+                    is_far = test.removeprefix(f"{file}::").partition("[")[0] not in naming
+                    choice.append((is_far, len(run) * (seconds + 0.01), seconds, test))
         tests, spent = [], 0.0
         for _, _, seconds, test in sorted(choice):
             spent += seconds
@@ -130,11 +130,51 @@ class Nearby:
         return tests
 
 
-def _lines_that_use(mutant: Mutant) -> frozenset[int]:
-    """Returns the other lines of a module with the name that is assigned at the line of a mutant."""
-    rows = (REPOSITORY / mutant.module).read_text().splitlines()
-    assigned = re.match(r"\s*(\w+)(?:: [^=]*)? = ", rows[mutant.line - 1])
-    if assigned is None:
+def _statement_at(mutant: Mutant) -> frozenset[int]:
+    """Returns the lines of the statement that a mutant is in, of one with a body those before it: of a condition over
+    several lines not each is traced.
+    """
+    lines = range(mutant.line, mutant.line + 1)
+    for node in ast.walk(ast.parse((REPOSITORY / mutant.module).read_text())):
+        if isinstance(node, ast.stmt):
+            body = getattr(node, "body", None)
+            last = body[0].lineno - 1 if body else node.end_lineno or node.lineno
+            if node.lineno <= mutant.line <= last:  # one within another comes later
+                lines = range(node.lineno, last + 1)
+    return frozenset(lines)
+
+
+def _names_at(mutant: Mutant) -> frozenset[str]:
+    """Returns what the innermost code around a line that runs at import is called, by decorator or default too."""
+    nearest, names = 0, frozenset[str]()
+    for node in ast.walk(ast.parse((REPOSITORY / mutant.module).read_text())):
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                first = min((one.lineno for one in node.decorator_list), default=node.lineno)
+                last, called = node.body[0].lineno - 1, [node.name]
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                first, last, called = node.lineno, node.end_lineno or node.lineno, [name]
+            case ast.Assign(targets=[target]):
+                first, last = node.lineno, node.end_lineno or node.lineno
+                called = [one.id for one in ast.walk(target) if isinstance(one, ast.Name)]
+            case _:
+                continue
+        if nearest < first <= mutant.line <= last:
+            nearest, names = first, frozenset(called)
+    return names
+
+
+@cache
+def _tests_naming(file: str, names: frozenset[str]) -> frozenset[str]:
+    """Returns the functions of a test file in whose text one of these names is."""
+    if not names:
         return frozenset()
-    name = re.compile(rf"\b{assigned[1]}\b")
-    return frozenset(n for n, row in enumerate(rows, 1) if n != mutant.line and name.search(row))
+    text = (REPOSITORY / file).read_text()
+    word = re.compile(rf"\b(?:{'|'.join(map(re.escape, names))})\b")
+    rows = text.splitlines()
+    return frozenset(
+        node.name
+        for node in ast.parse(text).body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and word.search("\n".join(rows[node.lineno - 1 : node.end_lineno]))
+    )

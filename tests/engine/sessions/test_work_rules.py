@@ -19,7 +19,7 @@ from flower.engine.prompt.assemble import PromptLine
 from flower.engine.prompt.context import gather
 from flower.engine.prompt.model import thinking_room
 from flower.engine.prompt.summary import LINE_CHARS, MIN_NEW_LINES
-from flower.engine.provider.base import Completion, ModelInfo, Reasoning, Spent, Text
+from flower.engine.provider.base import Completion, ModelInfo, PromptMessage, Reasoning, Spent, Text
 from flower.engine.sessions import (
     create,
     drafts,
