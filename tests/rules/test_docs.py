@@ -20,6 +20,7 @@ from flower.home import Home
 from flower.protocol import messages
 from flower.settings import config
 from flower.shell import command_line
+from flower.tui.render import theme
 from flower.tui.state import checklist
 from flower.tui.state.bindings import ACTIONS
 from tests.paths import ROOT
@@ -168,6 +169,12 @@ def test_every_action_of_the_screen_has_a_key_in_the_table_of_keys() -> None:
     words |= {f"{held}+{arrow}" for held in ("shift", "alt") for arrow in ("up", "down")}
     for action in ACTIONS:
         assert any(words.issuperset(key.split()) for key in action.keys), action.name
+
+
+def test_every_theme_and_every_role_of_one_is_on_the_page_of_the_terminal() -> None:
+    themes = (ROOT / "docs" / "terminal.md").read_text().partition("\n## When it looks wrong")[0]
+    for name in (*theme.THEMES, *theme.load_theme(theme.DEFAULT, utf8=True).roles()):
+        assert f"`{name}`" in themes, name
 
 
 def test_every_macro_is_on_its_page() -> None:
