@@ -13,6 +13,7 @@ import pytest
 
 import flower
 from flower.engine.offline.hearing import Disclosure
+from flower.engine.offline.scene import speakers_of
 from flower.engine.offline.tables import FOLDER, REGISTERS, Event, load, shipped, vocabulary
 from flower.engine.provider.base import Completion, Cue, PromptMessage
 from flower.errors import ConfigError
@@ -73,6 +74,20 @@ def test_braces_and_brackets_are_closed() -> None:
         assert phrase.count("{") == phrase.count("}"), (place, phrase)
         assert phrase.count("[") == phrase.count("]"), (place, phrase)
         assert re.sub(r"\{\w+_said\}", '"', phrase).count('"') % 2 == 0, (place, phrase)
+
+
+def test_nobody_is_met_in_what_the_air_is_like() -> None:
+    """ "Weed has been laid along a sill" is remembered as no person who is there."""
+    airs = [
+        (place, phrase)
+        for place, phrase in texts()
+        if place.endswith(" air") or place.startswith("site")
+    ]
+    assert airs
+    for place, phrase in airs:
+        plain = "{" not in phrase and '"' not in phrase
+        met = [name for name in speakers_of(phrase) if not name.startswith(("the ", "The "))]
+        assert not plain or not met, (place, phrase)
 
 
 def test_no_phrase_is_there_twice() -> None:
