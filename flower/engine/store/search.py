@@ -1,4 +1,4 @@
-"""Searching the words of all stories. Functions over a connection, like ``tree``."""
+"""Searching the words of all stories, and the summaries of their older parts. Functions over a connection."""
 
 from __future__ import annotations
 
