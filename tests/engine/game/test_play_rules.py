@@ -99,6 +99,12 @@ def test_who_speaks_next(cast: Cast, line: str, last: str, who: str) -> None:
     assert steering.speaker(replace(cast, next=""), {"mara": "Mara"}, line, last) == ""
 
 
+def test_two_are_enough_to_speak_in_turn() -> None:
+    two = {"mara": "Mara", "olaf": "Olaf"}
+    told = [steering.speaker(Cast(mode="round"), two, "Hm.", last) for last in ("", "mara", "olaf")]
+    assert told == ["mara", "olaf", "mara"]
+
+
 def test_the_narrator_is_told_who_speaks() -> None:
     assert steering.speaker_text("mara", NAMES).startswith("In this reply Mara acts and speaks;")
     assert steering.speaker_text(steering.NARRATOR, NAMES).startswith(
@@ -155,6 +161,15 @@ def test_the_story_is_passed_on_as_soon_as_it_is_known_to_be_one(
     parting = proposals.UpdateFilter()
     assert [*(parting.take(piece) for piece in pieces), parting.end()] == told
     assert (parting.block, parting.full) == ("place: x", False)
+
+
+def test_a_block_without_a_name_is_one_only_at_the_very_end() -> None:
+    """Until then it waits; whatever comes behind it makes it story."""
+    for behind, told in (("", "Rain."), ("On.", "Rain.\n```\nhp: -2\n```\nOn.")):
+        parting = proposals.UpdateFilter()
+        assert parting.take("Rain.\n```\nhp: -2\n```\n") == "Rain."
+        assert f"Rain.{parting.take(behind)}{parting.end()}" == told
+        assert parting.block == ("" if behind else "hp: -2")
 
 
 @pytest.mark.parametrize(("more", "full"), [(0, False), (1, True)])
