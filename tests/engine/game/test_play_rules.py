@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from flower import limits
 from flower.engine.game import checks, dice, proposals, steering
 from flower.engine.game.dice import Seeded
+from flower.engine.game.proposals import SPACE_CHARS
 from flower.engine.game.sheet import Sheet
 from flower.engine.game.steering import Cast, Note, Persona, Steering
 from flower.errors import CommandError
@@ -98,6 +99,12 @@ def test_who_speaks_next(cast: Cast, line: str, last: str, who: str) -> None:
     assert steering.speaker(replace(cast, next=""), {"mara": "Mara"}, line, last) == ""
 
 
+def test_two_are_enough_to_speak_in_turn() -> None:
+    two = {"mara": "Mara", "olaf": "Olaf"}
+    told = [steering.speaker(Cast(mode="round"), two, "Hm.", last) for last in ("", "mara", "olaf")]
+    assert told == ["mara", "olaf", "mara"]
+
+
 def test_the_narrator_is_told_who_speaks() -> None:
     assert steering.speaker_text("mara", NAMES).startswith("In this reply Mara acts and speaks;")
     assert steering.speaker_text(steering.NARRATOR, NAMES).startswith(
@@ -123,6 +130,54 @@ def test_of_a_block_so_many_lines_are_read_and_so_much_of_each() -> None:
     assert proposals.read("y" * 900, Sheet()).refused == ("y" * limits.SHEET_TEXT_CHARS,)
     assert proposals.read(f"{'k' * 60}: 1", Sheet()).changes == (f"{'k' * 60} is 1",)
     assert proposals.read(f"{'k' * 61}: 1", Sheet()).changes == ()
+
+
+@pytest.mark.parametrize(
+    ("body", "length"),
+    [
+        ("place: The mill\nho", 18), ("ho\nplace: x", 0), ("place: x\n\nThe rain", 8), ("", 0), ("\n\nplace: x", 10),
+        ("place: x\nThe rain falls\n", 8), ("a: 1\nb: 2\nho", 12), ("a: 1\nho\nb: 2", 4), ("a: 1\nb: 2\nc: 3\nho", 17),
+    ],
+)  # fmt: skip
+def test_a_block_that_is_not_closed_ends_with_its_changes(body: str, length: int) -> None:
+    """A reply that was stopped may end in the middle of one."""
+    assert proposals._changes_end(body) == length
+
+
+@pytest.mark.parametrize(
+    ("pieces", "told"),
+    [
+        (["Rain.\n```state\nplace: x\n```\nMore."], ["Rain.\nMore.", ""]),
+        (["Rain.\n```state\nplace: x\n```", "`", "\nMore."], ["Rain.", "", "\nMore.", ""]),
+        (["Rain. ", " \n``", "`st", "ate\nplace: x\n``", "`"], ["Rain.", "", "", "", "", ""]),
+        (["```state\nplace: x\n\nThe rain falls.\nOn."], ["\n\nThe rain falls.\nOn.", ""]),
+        (["```state\nplace: x\n```" + " " * SPACE_CHARS], ["", ""]),
+        (["```state\nplace: x\n```" + " " * (SPACE_CHARS + 1)], [" " * (SPACE_CHARS + 1), ""]),
+    ],
+)  # fmt: skip
+def test_the_story_is_passed_on_as_soon_as_it_is_known_to_be_one(
+    pieces: list[str], told: list[str]
+) -> None:
+    parting = proposals.UpdateFilter()
+    assert [*(parting.take(piece) for piece in pieces), parting.end()] == told
+    assert (parting.block, parting.full) == ("place: x", False)
+
+
+def test_a_block_without_a_name_is_one_only_at_the_very_end() -> None:
+    """Until then it waits; whatever comes behind it makes it story."""
+    for behind, told in (("", "Rain."), ("On.", "Rain.\n```\nhp: -2\n```\nOn.")):
+        parting = proposals.UpdateFilter()
+        assert parting.take("Rain.\n```\nhp: -2\n```\n") == "Rain."
+        assert f"Rain.{parting.take(behind)}{parting.end()}" == told
+        assert parting.block == ("" if behind else "hp: -2")
+
+
+@pytest.mark.parametrize(("more", "full"), [(0, False), (1, True)])
+def test_a_block_is_full_when_it_is_longer_than_any_that_is_meant(more: int, full: bool) -> None:
+    head = "```state\nplace: "
+    parting = proposals.UpdateFilter()
+    assert parting.take(head + "x" * (proposals.BLOCK_CHARS - len(head) + more)) == ""
+    assert parting.full is full
 
 
 # --- dice ---------------------------------------------------------------------------------------

@@ -44,6 +44,7 @@ FULL = Sheet(
         ("inventory", "- 5 coins", "inventory", {"Lamp": 1}, "you no longer have coins"),
         ("inventory", "-9 coins", "inventory", {"Lamp": 1}, "you no longer have coins"),
         ("inventory", "-COINS", "inventory", {"Lamp": 1}, "you no longer have coins"),
+        ("inventory", "-lamp", "inventory", {"coins": 5}, "you no longer have Lamp"),
         ("inventory", "2x coins", "inventory", {"Lamp": 1, "coins": 7}, "you have 7 coins"),
         ("condition", "+tired", "conditions", ("wet", "tired"), "now tired"),
         ("conditions", "WET", "conditions", ("WET",), "now WET"),

@@ -288,7 +288,7 @@ async def test_a_fault_of_one_book_costs_no_other() -> None:
 
 
 async def test_books_have_room_for_so_many_entries_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "LORE_ENTRIES", 3)
+    monkeypatch.setattr(bookshelf, "LORE_ENTRIES", 3)
     two, one = book(Entry(uid="a"), Entry(uid="b")), book(Entry(uid="a"), name="Ships")
     found = await shelf(Stored(b1=two, b2=two, b3=one), held(1), held(2), held(3))
     assert found is not None
@@ -308,7 +308,7 @@ async def test_a_book_of_one_character_is_known_by_whose_it_is() -> None:
 
 
 async def test_books_are_made_ready_once_until_one_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "LORE_SETS_READY", 2)
+    monkeypatch.setattr(bookshelf, "LORE_SETS_READY", 2)
     stored, shelves = Stored(b1=book(Entry(uid="a")), b2=book(), b3=book()), Bookshelf()
     first = await shelf(stored, held(1), on=shelves)
     assert await shelf(stored, held(1), on=shelves) is first
