@@ -223,14 +223,18 @@ def test_a_database_whose_file_is_gone_is_kept_beside(path: Path, db: sqlite3.Co
 
 
 @pytest.mark.parametrize("version", [1, 2, len(schema.MIGRATIONS)])
-def test_every_version_of_the_schema_is_known(version: int) -> None:
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as old:
+def test_every_version_of_the_schema_is_known_and_a_backup_may_have_it(
+    tmp_path: Path, version: int
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "old.db", isolation_level=None)) as old:
+        old.execute("PRAGMA synchronous = OFF")
         for number in range(1, version + 1):
             connection.in_transaction(
                 old, connection._run_script, schema.MIGRATIONS[number - 1], number
             )
         file.check_schema(old, version)
         assert file.schema_version(old) == version
+    file.check_usable(tmp_path / "old.db")
 
 
 def test_a_connection_that_keeps_no_ways_reads_the_same_path(db: sqlite3.Connection) -> None:
