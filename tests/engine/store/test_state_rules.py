@@ -12,6 +12,7 @@ from flower.engine.game.state import StoryState
 from flower.engine.game.steering import NARRATOR, Persona
 from flower.engine.store import extra, stages, states, stories
 from flower.engine.store.connection import Connection
+from flower.engine.store.extra import MessageExtra, SessionExtra
 from flower.errors import StoreError
 from tests.engine.store.test_tree import S, retry, say
 from tests.stores import connected
@@ -206,3 +207,12 @@ def test_a_story_begins_with_all_that_it_is_given(
 )
 def test_one_part_of_a_rows_data_is_read_as_it_is(data: str, value: str | None) -> None:
     assert extra.part(data, "a") == value
+
+
+def test_what_is_wrong_in_a_rows_data_takes_nothing_else_along() -> None:
+    data = '{"recalled": "x", "hidden": "yes", "there": [1, 2], "mine": 3}'
+    for message in (extra.load_extra(data, MessageExtra), extra.load_without_manifest(data)):
+        assert (message.recalled, message.hidden, message.there) == ("x", False, (1, 2))
+        assert message.others == {"hidden": "yes", "mine": 3}
+    session = extra.load_extra('{"window_start": 300, "params": 7}', SessionExtra)
+    assert (session.window_start, session.params, session.others) == (300, {}, {"params": 7})
