@@ -298,3 +298,17 @@ def test_a_guest_has_one_seat_and_nothing_else(db: Connection) -> None:
     for text in (code.text[:-1], f"{code.mark}.", code.mark, "", users.new_token().text):
         assert seats.seat_guest(db, text, 2.0) is None
     assert seats.seat_guest(db, code.text, 9.0) is None
+
+
+def test_what_somebody_wrote_is_their_stories_and_their_library(db: Connection) -> None:
+    stories.create_session(db, "theirs", "harbour", "mara", "Hello.", 1.0, THEIRS)
+    stories.create_session(db, "another", "harbour", "mara", "Hello, there.", 1.0, 9)
+    assert allowances.written_bytes(db, THEIRS) == len("Hello.")
+    own_assets.put(db, THEIRS, "worlds", World("bay", "Bay", "Fog."), 1.0)
+    library = own_assets.size(db, THEIRS)
+    assert library > 10
+    assert allowances.written_bytes(db, THEIRS) == len("Hello.") + library
+    assert allowances.written_bytes(db, 8) == 0
+    assert [allowances.day_of(now) for now in (0.0, 86_399.9, 86_400.0)] == [0, 0, 1]
+    for library_most, most in ((None, own_assets.MOST), (5, 5), (own_assets.MOST + 1, own_assets.MOST)):
+        assert allowances.UserLimits(library=library_most).most_own == most
