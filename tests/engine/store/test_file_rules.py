@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from flower import limits
-from flower.engine.store import schema
+from flower.engine.store import schema, stories
 from flower.engine.store.paths import Paths
 from flower.engine.store.sqlite import connection, database, file
 from flower.errors import StoreError
@@ -220,3 +220,34 @@ def test_a_database_whose_file_is_gone_is_kept_beside(path: Path, db: sqlite3.Co
     assert kept.parent.stat().st_mode & 0o077 == 0
     (path.parent / "file").write_bytes(b"")
     assert database._rescue(db, path.parent / "file" / "flower.db") is None
+
+
+@pytest.mark.parametrize("version", [1, 2, len(schema.MIGRATIONS)])
+def test_every_version_of_the_schema_is_known_and_a_backup_may_have_it(
+    tmp_path: Path, version: int
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "old.db", isolation_level=None)) as old:
+        old.execute("PRAGMA synchronous = OFF")
+        for number in range(1, version + 1):
+            connection.in_transaction(
+                old, connection._run_script, schema.MIGRATIONS[number - 1], number
+            )
+        file.check_schema(old, version)
+        assert file.schema_version(old) == version
+    file.check_usable(tmp_path / "old.db")
+
+
+def test_a_connection_that_keeps_no_ways_reads_the_same_path(db: sqlite3.Connection) -> None:
+    stories.create_session(db, "s", "harbour", "mara", "Hello.", 1.0)
+    for number in range(1, 8):
+        stories.append(db, "s", number, "user", f"{number}", "complete", now=1.0)
+    assert getattr(db, "paths", None) is None
+    numbers = {
+        arguments: [one.id for one in stories.path(db, 7, before=arguments[0], most=arguments[1])]
+        for arguments in ((None, None), (None, 3), (4, None), (4, 2), (1, None))
+    }
+    assert numbers == {
+        (None, None): [1, 2, 3, 4, 5, 6, 7], (None, 3): [5, 6, 7], (4, None): [1, 2, 3], (4, 2): [2, 3], (1, None): []
+    }  # fmt: skip
+    assert stories.path(db, None) == []
+    assert [one.id for one in stories.active_path(db, "s", most=2)] == [7, 8]

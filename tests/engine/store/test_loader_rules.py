@@ -269,3 +269,61 @@ def test_a_favourite_is_one_of_what_is_here(db: Connection, kind: str, item: str
     found.take("books", book_row(301, "Fog"))
     found.take("favourites", {"kind": kind, "id": item})
     assert found.counts.get("favourites", 0) == count
+
+
+@pytest.mark.parametrize(
+    ("table", "row"),
+    [
+        ("favourites", {"kind": "worlds", "id": "harbour"}),
+        ("presets", {"kind": "samplers", "name": "mild", "data": "{}", "updated": 1.0}),
+        ("model_params", {"model": "m", "params": "{}"}),
+        ("quick_replies", {"name": "All", "place": 1, "label": "Go", "text": "I go."}),
+        ("persona_owners", {"persona_id": 4, "kind": "character", "owner": "mara"}),
+        ("book_owners", {"book_id": 301, "kind": "character", "owner": "mara"}),
+        ("branches", {"session_id": "s", "name": "east", "leaf": 2, "created": 1.0}),
+        ("chat_marks", {"session_id": "s", "mark": {"base64": "AAAA"}}),
+    ],
+)
+def test_what_is_here_already_comes_once_and_harms_nothing(
+    db: Connection, table: str, row: Row
+) -> None:
+    found = taken(db)
+    found.take("personas", persona(4, "Ines"))
+    found.take("books", book_row(301, "Fog"))
+    found.counts.clear()
+    for _ in range(2):
+        found.take(table, with_columns(table, row))
+    assert found.counts == {table: 1}
+
+
+def with_columns(table: str, row: Row) -> Row:
+    """Returns a row, and something for the columns of its table that it does not name."""
+    with connected("sqlite") as empty:
+        columns = empty.execute(f"PRAGMA table_info({table})").fetchall()
+    needed = {
+        name: ("{}" if kind == "TEXT" else 1)
+        for _, name, kind, need, default, _ in columns
+        if need and default is None
+    }
+    return {**needed, **row}
+
+
+def test_a_row_of_a_story_that_does_not_come_is_left_out(db: Connection) -> None:
+    found = taken(db)
+    found.counts.clear()
+    for table, row in (
+        ("branches", {"name": "east", "leaf": 2, "created": 1.0}),
+        ("chat_marks", {"mark": {"base64": "AAAA"}}),
+        ("messages", {"id": 9, "parent_id": None, "role": "user", "content": "", "created": 1.0}),
+    ):
+        found.take(table, with_columns(table, {**row, "session_id": "other"}))
+    assert found.counts == {}
+
+
+@pytest.mark.parametrize("parents", [{1: None, 3: 1, 2: 3}, {1: None, 3: 2}])
+def test_a_message_follows_an_older_one_that_is_here(
+    db: Connection, parents: dict[int, int | None]
+) -> None:
+    rows = {row["id"]: row for row in library()["messages"]}
+    with pytest.raises(ImportFileError, match="a row of messages is none"):
+        taken(db, messages=[{**rows[number], "parent_id": above} for number, above in parents.items()])

@@ -228,3 +228,13 @@ def test_texts_and_the_folder_of_a_world_are_its_own(db: Connection) -> None:
     assert sorted(world_lore.folders(db)) == [("a", "/z"), ("b", "/y")]
     world_lore.unfollow(db, "a")
     assert world_lore.folders(db) == [("b", "/y")]
+
+
+def test_a_mark_is_the_first_eight_bytes_of_a_hash_and_a_vector_is_whole() -> None:
+    marks = vector_rows._marks_of_hashes([bytes(range(1, 33)), b"\x05", bytes([255] * 9)])
+    assert marks.tolist() == [int.from_bytes(bytes(range(1, 9)), "little"), 5, -1]
+    assert vector_rows._marks_of_hashes([]).tolist() == []
+    halves = [np.array(row, "<f2").tobytes() for row in ((0.5, 1.0), (2.0,), (4.0, 8.0))]
+    rows = vector_rows._vector_rows([(300 + n, b"\x01", half) for n, half in enumerate(halves)], 2)
+    assert (rows.ids.tolist(), rows.vectors.tolist()) == ([300, 302], [[0.5, 1.0], [4.0, 8.0]])
+    assert vector_rows._vector_rows([], 2).vectors.shape == (0, 2)

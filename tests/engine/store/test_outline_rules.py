@@ -6,8 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from flower.engine.store import outline_fold
+from flower.engine.store import outline, outline_fold, stories
 from flower.engine.store.outline_fold import Node, Shape, fold
+from tests.stores import connected
 
 # Above the numbers of which Python has one object each.
 WAYS = (
@@ -188,3 +189,24 @@ def test_turns_are_forks_ends_and_siblings_and_lead_to_the_next_ones() -> None:
         392: [391],
     }
     assert turns.next_to(305) == [301, 310]  # from within a run
+
+
+def test_an_outline_is_around_what_is_asked_for_else_where_the_story_is_else_its_beginning() -> None:
+    with connected("sqlite") as db:
+        stories.create_session(db, "s", "harbour", "", "", 1.0)
+        empty = outline.read(db, "s", None)
+        assert (empty.focus, empty.leaf, empty.messages, empty.nodes, empty.words) == (0, 0, 0, [], {})
+        first = stories.append(db, "s", None, "user", "One.", "complete", now=1.0)
+        second = stories.append(db, "s", first, "assistant", "Two.", "complete", now=1.0)
+        around = [outline.read(db, "s", focus) for focus in (None, first, second)]
+        assert [(one.focus, one.leaf, one.messages) for one in around] == [
+            (second, second, 2), (first, second, 2), (second, second, 2)
+        ]  # fmt: skip
+        assert around[0].words[first] == outline.Words("user", "complete", "One.")
+        db.execute("UPDATE sessions SET active_leaf = NULL")
+        nowhere = outline.read(db, "s", None)
+        assert (nowhere.focus, nowhere.leaf, len(nowhere.nodes)) == (first, 0, 2)
+        assert outline.message(db, "s", second)[1] is False
+        db.execute("UPDATE messages SET deleted = 1.0 WHERE id = ?", (second,))
+        assert outline.message(db, "s", second)[1] is True
+        assert outline.read(db, "s", None).messages == 1

@@ -280,3 +280,35 @@ def test_a_home_has_so_many_users(db: Connection, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(CommandError, match="There are 2 users"):
         users.add(db, "brand", 1.0)
     assert users.named(db, " ADA").id == 2
+
+
+def test_a_guest_has_one_seat_and_nothing_else(db: Connection) -> None:
+    code = users.new_token()
+    seats.add_code(db, S, code, seats.READER, 9.0, 1.0)
+    guest = seats.seat_guest(db, f" {code.text} ", 2.0)
+    assert guest is not None
+    assert allowances.limits_of(db, guest.id) == allowances.UserLimits(
+        stories=0, library=0, disk=seats.GUEST_DISK_MIB
+    )
+    assert allowances.limits_of(db, guest.id).most_own == 0
+    assert [(seat.user, seat.role) for seat in seats.at(db, S)] == [(guest.id, seats.READER)]
+    assert selections.load(db, selections.client_key(guest.id, ""), guest.id).session_id == S
+    (token,) = users.tokens(db, guest.id)
+    assert (token.mark, token.label, token.ends) == (code.mark, users.GUEST, 9.0)
+    for text in (code.text[:-1], f"{code.mark}.", code.mark, "", users.new_token().text):
+        assert seats.seat_guest(db, text, 2.0) is None
+    assert seats.seat_guest(db, code.text, 9.0) is None
+
+
+def test_what_somebody_wrote_is_their_stories_and_their_library(db: Connection) -> None:
+    stories.create_session(db, "theirs", "harbour", "mara", "Hello.", 1.0, THEIRS)
+    stories.create_session(db, "another", "harbour", "mara", "Hello, there.", 1.0, 9)
+    assert allowances.written_bytes(db, THEIRS) == len("Hello.")
+    own_assets.put(db, THEIRS, "worlds", World("bay", "Bay", "Fog."), 1.0)
+    library = own_assets.size(db, THEIRS)
+    assert library > 10
+    assert allowances.written_bytes(db, THEIRS) == len("Hello.") + library
+    assert allowances.written_bytes(db, 8) == 0
+    assert [allowances.day_of(now) for now in (0.0, 86_399.9, 86_400.0)] == [0, 0, 1]
+    for library_most, most in ((None, own_assets.MOST), (5, 5), (own_assets.MOST + 1, own_assets.MOST)):
+        assert allowances.UserLimits(library=library_most).most_own == most

@@ -793,3 +793,27 @@ async def test_who_must_be_alone_waits_for_one_that_may_have_died(
 
 def test_a_server_is_shared_and_a_file_is_not() -> None:
     assert (database.PostgresDatabase.shared, Database.shared) == (True, False)
+
+
+@pytest.mark.parametrize("error", [StoreError("away"), ValueError("a bug")])
+def test_signs_of_life_go_on_after_what_fails(
+    life: pulse.Pulse, clock: Clock, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    waits: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        waits.append(seconds)
+        clock.now += seconds
+        return len(waits) > 3
+
+    def turn(now: float) -> None:
+        life._tried_at = life._looked_at = now
+        raise error
+
+    monkeypatch.setattr(life._stop, "wait", wait)
+    monkeypatch.setattr(life, "turn", turn)
+    life._run()
+    assert waits == [engines.BEAT_S] * 4
+    life.is_dead = True
+    life._run()
+    assert len(waits) == 4

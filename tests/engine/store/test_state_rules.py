@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from flower.engine.game.state import StoryState
 from flower.engine.game.steering import NARRATOR, Persona
-from flower.engine.store import stages, states, stories
+from flower.engine.store import extra, stages, states, stories
 from flower.engine.store.connection import Connection
+from flower.engine.store.extra import MessageExtra, SessionExtra
 from flower.errors import StoreError
 from tests.engine.store.test_tree import S, retry, say
+from tests.stores import connected
 
 OTHER = "other"
 
@@ -20,6 +25,12 @@ def db(db: Connection) -> Connection:
     for story in (OTHER, S):
         stories.create_session(db, story, "harbour", "mara", "Hello.", 1.0)
     return db
+
+
+@pytest.fixture
+def sqlite_db() -> Iterator[Connection]:
+    with connected("sqlite") as made:
+        yield made
 
 
 def ids(db: Connection) -> list[int]:
@@ -136,3 +147,72 @@ def test_where_a_story_stands_is_read_with_what_holds_there(db: Connection) -> N
     assert (found.speaker, found.begun, found.now.lines, found.now.time) == ("ada", 1.0, 1, 9.0)
     assert states.current_at(db, S, made.user_id, 9.0).speaker == ""
     assert states.current(db, "none", 9.0).begun == 9.0
+
+
+# --- how a story begins -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("owner", [0, 7])
+@pytest.mark.parametrize("persona", [Persona(), Persona("Ines")])
+@pytest.mark.parametrize("state", [StoryState(), StoryState(pins=("It is foggy.",))])
+@pytest.mark.parametrize("variables", [None, '{"mood":"low"}'])
+@pytest.mark.parametrize("others", [(), (("Good day.", None), ("Well?", '{"mood":"high"}'))])
+def test_a_story_begins_with_all_that_it_is_given(
+    sqlite_db: Connection,
+    owner: int,
+    persona: Persona,
+    state: StoryState,
+    variables: str | None,
+    others: tuple[tuple[str, str | None], ...],
+) -> None:
+    db = sqlite_db
+    states.begin_story(
+        db, "new", "harbour", "mara", "Hello.", persona, 5.0, state, variables, others, owner
+    )
+    story = stories.session(db, "new")
+    assert story is not None
+    (greeting,) = stories.active_path(db, "new")
+    assert (greeting.content, story.active_leaf) == ("Hello.", greeting.id)
+    assert db.execute("SELECT owner, root FROM sessions WHERE id = 'new'").fetchone() == (
+        owner,
+        greeting.id,
+    )
+    assert [one.content for one in stories.children(db, "new", None)] == [
+        "Hello.",
+        *(text for text, _ in others),
+    ]
+    for one in stories.children(db, "new", None):
+        there = states.current_at(db, "new", one.id, 9.0)
+        assert (there.state, there.steering.persona, there.begun) == (state, persona, 5.0)
+        own = variables if one.id == greeting.id else dict(others)[one.content]
+        inherited = {} if one.id == greeting.id else there.variables
+        assert there.variables == (msgspec.json.decode(own) if own is not None else inherited)
+    assert not states.undo_state(db, "new")  # what it began with stays
+
+
+@pytest.mark.parametrize(
+    ("data", "value"),
+    [
+        ("{}", None),
+        ('{"a": 1}', "1"),
+        ('{"a": "text"}', "text"),
+        ('{"a": ""}', ""),
+        ('{"a": null}', None),
+        ('{"a": {"b": [1]}}', '{"b": [1]}'),
+        ('{"b": 1}', None),
+        ('{"a": ', None),
+        ("[]", None),
+        ("", None),
+    ],
+)
+def test_one_part_of_a_rows_data_is_read_as_it_is(data: str, value: str | None) -> None:
+    assert extra.part(data, "a") == value
+
+
+def test_what_is_wrong_in_a_rows_data_takes_nothing_else_along() -> None:
+    data = '{"recalled": "x", "hidden": "yes", "there": [1, 2], "mine": 3}'
+    for message in (extra.load_extra(data, MessageExtra), extra.load_without_manifest(data)):
+        assert (message.recalled, message.hidden, message.there) == ("x", False, (1, 2))
+        assert message.others == {"hidden": "yes", "mine": 3}
+    session = extra.load_extra('{"window_start": 300, "params": 7}', SessionExtra)
+    assert (session.window_start, session.params, session.others) == (300, {}, {"params": 7})

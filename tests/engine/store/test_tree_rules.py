@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from flower import limits
@@ -19,6 +21,7 @@ from flower.engine.store import (
     tree,
 )
 from flower.engine.store.connection import Connection
+from flower.engine.store.extra import MessageExtra
 from flower.engine.store.paths import Ids, way
 from flower.errors import CommandError
 from tests.engine.store.test_tree import S, edit, retry, say
@@ -285,3 +288,38 @@ def test_words_are_looked_for_in_what_one_may_see_the_newest_first(db: Connectio
     assert search.search(db, 'bell "of', 9)[0].excerpt == f"A bell of {OTHER}."
     trash.delete(db, OTHER, 2.0)
     assert [hit.session_id for hit in search.search(db, "bell")] == [S]
+
+
+# --- what is a reply ----------------------------------------------------------------------------
+
+
+def note(db: Connection, role: str, **extra: Any) -> int:
+    """Adds dice or the player's own narration."""
+    made = exchanges.add_message(db, S, role, lambda _: ("A note.", MessageExtra(**extra)), None, 5.0)
+    assert made is not None
+    return made.id
+
+
+def test_dice_are_no_reply_and_the_next_one_answers_them(db: Connection) -> None:
+    say(db, "One.", "Two.")
+    with pytest.raises(CommandError, match="Tell what"):
+        exchanges.open_answer(db, S, "m", 6.0)  # the narrator has the last word
+    for role, by in (("system", ""), ("assistant", "player")):
+        dice = note(db, role, by=by)
+        with pytest.raises(CommandError, match="no reply to anything"):
+            branches.open_variant(db, S, dice, "m", 6.0)
+        opened = exchanges.open_answer(db, S, "m", 6.0)
+        assert (opened.line_id, opened.line, opened.variant) == (dice, branches.GO_ON, 0)
+        with pytest.raises(CommandError, match="A reply is being written"):
+            note(db, role, by=by)
+        streaming_text.end(db, opened.reply_id, "Three.", "complete")
+        again = branches.open_variant(db, S, opened.reply_id, "m", 7.0)
+        assert (again.line_id, again.line, again.variant) == (dice, branches.GO_ON, 1)
+        streaming_text.end(db, again.reply_id, "Four.", "complete")
+    with pytest.raises(CommandError, match="was not written by anybody"):
+        branches.edit_reply(db, S, note(db, "system"), "Other.", 8.0)
+    assert tree.find(db, S, None).content == "Four."  # dice are passed over
+    assert tree.last_line(db, S).content == "One."
+    line = exchanges.begin_exchange(db, S, "Five.", "m", None, 9.0)
+    db.execute("UPDATE sessions SET active_leaf = ? WHERE id = ?", (line.user_id, S))
+    assert exchanges.open_answer(db, S, "m", 9.0).line == "Five."
