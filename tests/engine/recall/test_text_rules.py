@@ -292,6 +292,12 @@ def test_front_matter_says_when_an_entry_fires(matter: str, values: Mapping[str,
         assert {name: getattr(entry, name) for name in values} == values
 
 
+def test_text_begins_right_below_its_front_matter() -> None:
+    entry, body = entry_of("file:a", "A", "---\nconstant: true\n---\nx")
+    assert entry is not None
+    assert entry.content == body == "x"
+
+
 @pytest.mark.parametrize(
     "text",
     [
