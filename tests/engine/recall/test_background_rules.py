@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import queue
+import sys
+import threading
 from collections.abc import Sequence
 from functools import partial
 from types import SimpleNamespace
@@ -292,6 +295,18 @@ def test_a_batch_has_as_many_texts_as_fit_its_tokens(
     assert sizes == [most] * (6 // most) + [6 % most] * (6 % most > 0)
     pool.add(embedder.Job([(0,) * 99]))
     assert len(pool.take().texts) == 1  # one that is too long by itself is a batch
+
+
+@pytest.mark.parametrize(("platform", "nice"), [("linux", 13), ("darwin", 3)])
+def test_a_thread_steps_back_where_it_alone_does(
+    monkeypatch: pytest.MonkeyPatch, platform: str, nice: int
+) -> None:
+    values = {threading.get_native_id(): 3}
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(os, "getpriority", lambda _kind, thread: values[thread])
+    monkeypatch.setattr(os, "setpriority", lambda _kind, thread, value: values.update({thread: value}))
+    embedder._step_back()
+    assert list(values.values()) == [nice]
 
 
 def test_who_has_gone_is_not_read_for() -> None:
