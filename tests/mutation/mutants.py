@@ -177,6 +177,8 @@ def _dull_places(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
                 dull.append(node)
             case ast.Call(func=ast.Name("zip"), keywords=words):  # strict: only a fault would show it
                 dull += [word.value for word in words]
+            case ast.ClassDef(bases=bases) if any("Protocol" in ast.unparse(base) for base in bases):
+                dull.append(node)  # it says what others do, and runs nothing
             case ast.ClassDef(keywords=words):  # frozen: what would change a value is a type error
                 dull += [word.value for word in words if word.arg == "frozen"]
             case ast.BinOp(op=ast.BitOr()) if _is_type(node):

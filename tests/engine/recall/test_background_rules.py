@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import queue
+import sys
+import threading
 from collections.abc import Sequence
 from functools import partial
 from types import SimpleNamespace
@@ -254,9 +257,11 @@ def test_memory_goes_a_while_after_work_and_the_model_after_longer(
     thread._run(thread._later)
     assert (thread._untidy, thread._patience()) == (TIDY_BATCHES, TIDY_AFTER_S)
     assert request.encoded.vectors.tolist() == [[1.0, 1.0]]
+    thread._untidy += 1
     thread._rest()
+    assert thread._session is not None
     thread._rest()
-    assert (thread._session, thread._patience(), len(given)) == (None, None, 4)
+    assert (thread._patience(), len(given)) == (None, 4)  # nothing is loaded
     thread._background.end()
 
 
@@ -275,6 +280,33 @@ def test_urgent_texts_are_read_at_once_and_others_when_it_is_their_turn() -> Non
     assert not thread._take_in()
     assert done == []  # something had come
     thread._background.end()
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4])
+def test_a_batch_has_as_many_texts_as_fit_its_tokens(
+    monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(embedder, "EMBED_BATCH_TOKENS", 5 * most + 4)
+    pool = embedder.Pool()
+    pool.add(embedder.Job([(number, 0, 0, 0, 0) for number in range(6)]))
+    sizes = []
+    while pool:
+        sizes.append(len(pool.take().texts))
+    assert sizes == [most] * (6 // most) + [6 % most] * (6 % most > 0)
+    pool.add(embedder.Job([(0,) * 99]))
+    assert len(pool.take().texts) == 1  # one that is too long by itself is a batch
+
+
+@pytest.mark.parametrize(("platform", "nice"), [("linux", 13), ("darwin", 3)])
+def test_a_thread_steps_back_where_it_alone_does(
+    monkeypatch: pytest.MonkeyPatch, platform: str, nice: int
+) -> None:
+    values = {threading.get_native_id(): 3}
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(os, "getpriority", lambda _kind, thread: values[thread])
+    monkeypatch.setattr(os, "setpriority", lambda _kind, thread, value: values.update({thread: value}))
+    embedder._step_back()
+    assert list(values.values()) == [nice]
 
 
 def test_who_has_gone_is_not_read_for() -> None:

@@ -278,6 +278,23 @@ def test_rows_that_are_gone_since_the_save_are_counted(
     assert (len(found), found._dead, found.wants_save) == (20 - gone, gone, wants_save)
 
 
+def test_what_is_left_of_a_graph_is_no_graph_and_goes(tmp_path: Path) -> None:
+    """As without its manifest nobody knows what it is."""
+    for suffix, reason in (
+        ("json", "No such file"),
+        ("hnsw", "No such file"),
+        ("marks", "No such file"),
+    ):
+        index = open_index(tmp_path / suffix)
+        filled(index, 20)
+        index.build()
+        index.save()
+        next((tmp_path / suffix).glob(f"*.{suffix}")).unlink()
+        assert reason in open_index(tmp_path / suffix).open_graph(Marks())
+        assert [path.name for path in (tmp_path / suffix).iterdir() if path.suffix != ".ok"] == []
+        assert open_index(tmp_path / suffix).open_graph(Marks()) == ""
+
+
 def test_a_worn_graph_is_made_anew_of_what_lives(tmp_path: Path) -> None:
     index = open_index(tmp_path)
     filled(index, 20)
@@ -316,6 +333,18 @@ def test_a_graph_is_made_above_a_number_of_rows(
     monkeypatch.setattr(scope_index, "EXACT_ROWS", 3)
     index = open_index(tmp_path)
     filled(index, rows)
+    assert index.wants_build is wants
+
+
+@pytest.mark.parametrize(("newer", "wants"), [(2, False), (3, True)])
+def test_a_graph_is_enlarged_when_more_than_a_number_of_rows_are_newer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, newer: int, wants: bool
+) -> None:
+    monkeypatch.setattr(scope_index, "INDEX_TAIL_ROWS", 2)
+    index = open_index(tmp_path)
+    filled(index, 5)
+    index.build()
+    filled(index, newer, 6)
     assert index.wants_build is wants
 
 

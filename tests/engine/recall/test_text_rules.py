@@ -86,7 +86,11 @@ def test_windows_overlap_by_half_a_small_budget_and_by_no_more_than_some_words_o
         ]
         assert all(word_pieces(one) == budget for one in windows[:-1])
         assert windows[-1].split()[-1] == words[-1]
+
+
+def test_a_word_that_is_too_long_is_cut_after_every_few_letters() -> None:
     assert chunking._windows("abcdefgh", 1) == ["abcdef", "gh"]
+    assert chunking._windows("x abcdefghijklmn", 2) == ["x abcdef", "abcdefghijkl", "ghijklmn"]
 
 
 # --- how words are spelt ------------------------------------------------------------------------
@@ -119,6 +123,7 @@ WORDS = {
         ("A\u0301B", [4]),
         ("a[MASK]d [MASK", [3, 7, 8, 0, 0]),
         ("[[MASK]", [0, 7]),
+        ("[MASK]d", [7, 8]),
         ("a\u4e00d", [3, 0, 8]),
         ("a\u200bb\x00c", [4, 5]),
         ("a" * 101, [0]),
@@ -127,6 +132,18 @@ WORDS = {
 )
 def test_a_word_is_its_longest_pieces_or_unknown(text: str, ids: Sequence[int]) -> None:
     assert WordPiece(WORDS, 20).encode(text) == [1, *ids, 2]
+
+
+def test_ideographs_are_tokens_of_their_own_from_the_first_of_a_block_to_its_last() -> None:
+    blocks = (
+        (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x2A6DF), (0x2A700, 0x2B81F),
+        (0x2B920, 0x2CEAF), (0x2F800, 0x2FA1F),
+    )  # fmt: skip
+    cleaned = tokenizers._Cleaned()
+    for first, last in blocks:
+        assert [cleaned[code] for code in (first, last)] == [f" {chr(first)} ", f" {chr(last)} "]
+        assert not any(cleaned[code].startswith(" ") for code in (first - 1, last + 1))
+    assert cleaned[0x2B73F] == " \U0002b73f "
 
 
 def test_a_word_may_have_a_hundred_letters() -> None:
@@ -290,6 +307,12 @@ def test_front_matter_says_when_an_entry_fires(matter: str, values: Mapping[str,
         assert body == entry.content == "The bell."
         assert (entry.uid, entry.comment) == ("file:a", "A")
         assert {name: getattr(entry, name) for name in values} == values
+
+
+def test_text_begins_right_below_its_front_matter() -> None:
+    entry, body = entry_of("file:a", "A", "---\nconstant: true\n---\nx")
+    assert entry is not None
+    assert entry.content == body == "x"
 
 
 @pytest.mark.parametrize(
