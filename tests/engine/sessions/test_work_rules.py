@@ -388,7 +388,9 @@ async def test_the_libraries_of_those_who_left_first_are_let_go() -> None:
     assert {1, 2, 4, KEPT + 1} <= found._read.keys()
     assert len(found._read) == KEPT
     assert found.of(3) is own_libraries.EMPTY
+    reads.clear()
     assert await found.read_again("4") == [4]
+    assert reads == [4]
     assert list(await found.read_again("3")) == []
     assert set(await found.read_again("")) == found._read.keys()
 
