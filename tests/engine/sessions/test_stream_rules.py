@@ -27,7 +27,18 @@ from flower.engine.sessions.turns import _finished
 from flower.engine.store import branches, exchanges, states, stories
 from flower.engine.token_counter import TokenCounter
 from flower.errors import ProviderError, StoreError
-from flower.protocol.messages import Progress, SystemUpdate, Usage
+from flower.protocol.messages import (
+    ChatEnd,
+    ErrorEvent,
+    ErrorMeta,
+    Progress,
+    Recall,
+    RecallItem,
+    RecallMeta,
+    State,
+    SystemUpdate,
+    Usage,
+)
 from tests.engine.sessions.test_reply_rules import prompt_of
 from tests.engine.sessions.test_side_rules import CHOSEN, OUTCOME
 from tests.engine.sessions.test_user_rules import Rows
@@ -392,3 +403,111 @@ async def test_clocks_go_on_with_a_new_line_and_changes_are_those_of_a_whole_rep
     assert [one.content for one in events if isinstance(one, SystemUpdate)] == (
         ["\n".join(told)] if told else []
     )
+
+
+# --- what goes before a stream ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("late", "trouble", "items", "scripts", "told"),
+    [
+        (False, "", 0, 0, []),
+        (True, "", 0, 0, ["✗ Recall took too long; this reply does without it."]),
+        (False, "A bad key.", 0, 2, ["✗ A bad key."]),
+        (False, "", 1, 0, []),
+    ],
+)
+async def test_what_was_recalled_is_told_and_what_was_not(
+    monkeypatch: pytest.MonkeyPatch,
+    late: bool,
+    trouble: str,
+    items: int,
+    scripts: int,
+    told: list[str],
+) -> None:
+    context = SimpleNamespace(
+        acted=SimpleNamespace(scripts=("s",) * scripts),
+        recall_late=late,
+        entries=SimpleNamespace(trouble=trouble),
+        direction=SimpleNamespace(speaker="mara"),
+        hits=(),
+    )
+    recalled = Recall("recalled", RecallMeta("t", (RecallItem("lore", "t", "text"),) * items))
+
+    async def gather(*_: object) -> object:
+        return context
+
+    monkeypatch.setattr("flower.engine.sessions.turn.gather", gather)
+    monkeypatch.setattr("flower.engine.sessions.turn.recall_event", lambda *_, **__: recalled)
+    written = Written()
+    for _ in range(2):  # what would be the same in every turn is told once
+        await written.turn._gather_context()
+    events = [await written.outbox.get() for _ in range(len(written.outbox))]
+    assert events.count(recalled) == 2 * items
+    notices = [one for one in events if isinstance(one, SystemUpdate)]
+    assert [one.content for one in notices if one.content] == told * (2 if late else 1)
+    assert [one for one in notices if not one.content] == [SystemUpdate("", State(speaker="mara"))]
+    assert written.reply.scripted == bool(scripts)
+
+
+@pytest.mark.parametrize(
+    ("before", "start", "leaves_out", "embeds"),
+    [(None, 3, True, 1), (3, 3, True, 0), (2, 3, False, 0), (2, 3, True, 1)],
+)
+async def test_memories_get_their_vectors_when_a_prompt_begins_to_leave_some_out(
+    monkeypatch: pytest.MonkeyPatch, before: int | None, start: int, leaves_out: bool, embeds: int
+) -> None:
+    calls: list[int] = []
+    prepared = replace(
+        prompt_of("user"), assembled=SimpleNamespace(window_start=start), record="record"
+    )  # type: ignore[arg-type]
+
+    async def build(*args: Any) -> object:
+        assert args[-1] == before
+        return prepared
+
+    monkeypatch.setattr("flower.engine.sessions.turn.build_prompt", build)
+    written = Written()
+    turn: Any = written.turn
+    turn._services.library = SimpleNamespace(embed_soon=lambda: calls.append(1))
+    written.story.move_window(before)
+    assert (
+        await turn._build_prompt(SimpleNamespace(leaves_out=lambda _: leaves_out), CHOSEN) is prepared
+    )
+    assert (len(calls), written.story.window_start) == (embeds, start)
+    assert (turn._prompt, turn._storage.record) == (prepared, "record")
+
+
+async def test_an_end_that_failed_is_told_before_it_has_ended() -> None:
+    written = Written()
+    written.turn._announce("error", ProviderError("auth", "No key."), Usage(7, 5), "The disk is full")
+    first, second, end = [await written.outbox.get() for _ in range(len(written.outbox))]
+    assert first == ErrorEvent(
+        "The disk is full. The reply stays on screen and is tried again.", ErrorMeta("store")
+    )
+    assert second == ErrorEvent("No key.", ErrorMeta("auth", "t"))
+    assert isinstance(end, ChatEnd)
+    assert (end.metadata.reason, end.metadata.total_tokens) == ("error", 12)
+
+
+async def test_a_reply_that_has_not_grown_is_not_flushed(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    flushes: list[float] = []
+
+    async def write_batched(_: object) -> str:
+        flushes.append(trio.current_time())
+        return ""
+
+    disk: Any = SimpleNamespace(until_flush=lambda interval: interval, write_batched=write_batched)
+    reply = GrowingReply("t", 1, "line", "m", "w", "x" * 1_000)
+    storage = ReplyStorage(disk, reply, lambda _: None)
+    nursery.start_soon(storage.flush_regularly)
+    await trio.sleep(2)
+    assert flushes == []
+    reply.append(" It is lit, and it burns.", 1.0)
+    reply.rest(1.0)
+    began = trio.current_time()
+    await trio.sleep(2)
+    assert len(flushes) == 1
+    assert flushes[0] - began <= turn_outcome.FLUSH_INTERVAL_S
