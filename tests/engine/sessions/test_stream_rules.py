@@ -1,4 +1,4 @@
-"""Small rules of a stream, one by one: what of it is the text of the reply, and what is told before it and at its end."""
+"""Small rules of a stream, one by one: what of it is the text of the reply, what is told before it and at its end."""
 
 from __future__ import annotations
 
