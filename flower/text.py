@@ -48,6 +48,11 @@ def one_line(text: str, most: int) -> str:
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
 
 
+def as_sentence(text: str) -> str:
+    """Returns a text with a full stop at its end, unless it ends like a sentence already."""
+    return text if text.endswith((".", "?", "!", "…")) else f"{text}."
+
+
 def counted(number: int, one: str, many: str = "") -> str:
     """Returns ``number`` with ``one`` or ``many``; without ``many`` an s makes the plural."""
     return f"{number} {one if number == 1 else many or f'{one}s'}"

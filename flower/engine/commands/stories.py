@@ -21,7 +21,7 @@ from flower.engine.store.search import search as find_words
 from flower.engine.store.transactions import apart
 from flower.errors import CommandError, ElsewhereError
 from flower.protocol.messages import ErrorEvent, FoundMessage, State
-from flower.text import counted
+from flower.text import as_sentence, counted
 
 STORIES_NAMED = 4  # of those whose ids begin alike
 
@@ -68,7 +68,7 @@ async def resume(engine: Engine, client: Client, argument: str) -> None:
         character_id=stored.character_id,
         active_rules=await engine.active_rules(client),
     )
-    client.notify(f"✓ Story: {stored.title or 'Untitled'}.", state)
+    client.notify(f"✓ Story: {as_sentence(stored.title or 'Untitled')}", state)
     if client.session is not None:
         await engine.stories.send_history(client, client.session)
         await engine.recaps.tell(client, stored, engine.now())
@@ -172,7 +172,7 @@ async def _switch(
     on = "At the top from now on" if pins else "Put away; /session list still shows it"
     off = "No longer at the top" if pins else "Taken out of the archive"
     engine.story_list.changed()
-    client.notify(f"✓ {off if is_on else on}: {stored.title or 'Untitled'}.")
+    client.notify(f"✓ {off if is_on else on}: {as_sentence(stored.title or 'Untitled')}")
 
 
 async def search(engine: Engine, client: Client, argument: str) -> None:
@@ -205,7 +205,7 @@ async def delete(engine: Engine, client: Client, argument: str) -> None:
     engine.story_list.changed()
     days = round(limits.TRASH_KEPT_S / 86_400)
     client.notify(
-        f"✓ Deleted: {stored.title or 'Untitled'}."
+        f"✓ Deleted: {as_sentence(stored.title or 'Untitled')}"
         f" /session restore {stored.id} brings it back within {days} days."
     )
 

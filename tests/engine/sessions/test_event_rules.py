@@ -101,7 +101,8 @@ async def test_a_plain_story_is_these_events_and_no_others(
             "notice: This story was deleted. [active_rules session_id]",
             "page: ",
         ]
-        assert len(deleted) == 3  # and that it can be taken back
+        assert len(deleted) == 3
+        assert deleted[2].startswith("notice: ✓ Deleted: I wait. /session restore")
         assert not world.engine.stories.sessions
         await world.engine.stop()
         assert await heard(world, face) == ["notice: ✗ The engine is stopping. [status]"]

@@ -270,6 +270,14 @@ async def test_who_is_next_is_told_if_anybody_is() -> None:
         assert rows.written == [(stories.set_session_extra, "s", {"table_last": 0})]
 
 
+async def test_who_plays_alone_is_seen_typing_by_nobody() -> None:
+    alone, none = client_of(1, Session("s", "harbour", "mara")), client_of(2)
+    found = table_of(Rows({}), alone, none)  # which asks nothing of the database
+    await found.types(alone)
+    await found.types(none)
+    assert found._typing == {}
+
+
 async def test_who_types_is_shown_to_others_until_five_seconds_after_the_last_sign(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:

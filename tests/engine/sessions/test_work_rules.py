@@ -264,7 +264,11 @@ async def test_a_summary_covers_what_is_about_to_leave_and_is_not_in_the_last_on
 ) -> None:
     assert MIN_NEW_LINES == 4
     last = Summary(newest, "before") if newest is not None else None
-    rows = Rows({stories.active_path: path_of(9, 3), search.newest: last, search.own_task: "mine"})
+    rows = Rows({
+        stories.active_path: path_of(9, 3),
+        search.newest: lambda leaf: last if leaf == 9 else None,
+        search.own_task: "mine",
+    })  # fmt: skip
     records: list[tuple[Any, ...]] = []
 
     async def record(*args: Any) -> str:
@@ -287,6 +291,36 @@ async def test_a_summary_covers_what_is_about_to_leave_and_is_not_in_the_last_on
     for args in records:
         assert args[1:3] == (Reading(4096, 2_000, prompt.counter), "before" if newest else "")
         assert args[4:] == ("mine", "laptop")
+
+
+@pytest.mark.parametrize(
+    ("newest", "covered", "last_id"), [(4, [1, 2, 4], 4), (None, [1, 2, 4, 5, 6], 6)]
+)
+async def test_a_record_is_made_anew_to_where_it_ended(
+    monkeypatch: pytest.MonkeyPatch, newest: int | None, covered: list[int], last_id: int
+) -> None:
+    last = Summary(newest, "before") if newest is not None else None
+    rows = Rows({
+        stories.active_path: path_of(6, 3),
+        search.newest: lambda leaf: last if leaf == 6 else None,
+        search.own_task: "mine",
+    })  # fmt: skip
+    read: list[int] = []
+
+    async def settings_of(*_: object) -> Any:
+        return SimpleNamespace(context_tokens=4096)
+
+    async def record(*args: Any) -> str:
+        read.extend(one.id for one in args[3])
+        return "record"
+
+    monkeypatch.setattr(summaries, "settings_of", settings_of)
+    runtime: Any = SimpleNamespace(services=SimpleNamespace(database=rows))
+    summariser = Summariser(runtime, None, lambda: 7.0)  # type: ignore[arg-type]
+    monkeypatch.setattr(summariser, "_record", record)
+    made = await summariser.remake(Session("s", "w", "c"), CHOSEN, lambda _: None)
+    assert made == Summary(last_id, "record")
+    assert (read, rows.written) == (covered, [(search.add, last_id, "record", 7.0)])
 
 
 async def test_a_record_is_asked_for_with_room_for_itself_and_for_thoughts(tmp_path: Path) -> None:
@@ -388,7 +422,9 @@ async def test_the_libraries_of_those_who_left_first_are_let_go() -> None:
     assert {1, 2, 4, KEPT + 1} <= found._read.keys()
     assert len(found._read) == KEPT
     assert found.of(3) is own_libraries.EMPTY
+    reads.clear()
     assert await found.read_again("4") == [4]
+    assert reads == [4]
     assert list(await found.read_again("3")) == []
     assert set(await found.read_again("")) == found._read.keys()
 
