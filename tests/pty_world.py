@@ -61,6 +61,13 @@ class Pty:
             self._read()
         return self.output[start:]
 
+    def pump_some(self, seconds: float) -> bool:
+        """Reads once as soon as something comes; returns whether anything did within ``seconds``."""
+        if not select.select([self.master], [], [], seconds)[0]:
+            return False
+        self._read()
+        return True
+
     def drain(self, seconds: float) -> None:
         """Reads for ``seconds``, also when nothing comes."""
         until = time.perf_counter() + seconds

@@ -20,8 +20,9 @@ FILES = Path(__file__).parents[1] / "library" / "vectors" / "files"
 CONFIG = """\
 narrator:
   seed: 11
-  words_per_s: 400
+  words_per_s: 2000
 """
+PROGRAM = (sys.executable, "-m", "flower")
 TAKEN_OVER = "the-files-read-back.txt"
 QUERIES = {
     "chat": "SELECT id FROM sessions WHERE title = 'corvin_solo'",
@@ -95,12 +96,18 @@ def copy_in_pieces(file: Path, folder: Path) -> None:
             out.write(data[at : at + SCP_BYTES])
 
 
-def play_afternoon(folder: Path, telling: Telling = OFFLINE, *, verbose: bool) -> Newcomer:
-    """Plays the script in a new home in ``folder``; returns who played it, whose face has quit."""
+def play_afternoon(
+    folder: Path, telling: Telling = OFFLINE, *, program: tuple[str, ...] = PROGRAM, verbose: bool
+) -> Newcomer:
+    """Plays the script in a new home in ``folder``; returns who played it, whose face has quit.
+
+    ``program`` is the face.
+    """
     home = folder / "home"
     make_home(home, CONFIG)
     telling.bring(home)
-    player = Newcomer(home, telling.environ(), {"model": telling.model, "files": str(FILES)})
+    names = {"model": telling.model, "files": str(FILES)}
+    player = Newcomer(home, telling.environ(), names, program)
     player.play_to_the_end(SCRIPT, verbose=verbose)
     return player
 

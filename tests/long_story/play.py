@@ -93,13 +93,19 @@ class Terminal(Screen):
 class Player:
     """Hands on the keyboard, eyes on the screen, and a look into the database for numbers."""
 
-    def __init__(self, home: Path, environ: Mapping[str, str], names: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        home: Path,
+        environ: Mapping[str, str],
+        names: Mapping[str, str],
+        program: tuple[str, ...] = (sys.executable, "-m", "flower"),
+    ) -> None:
         self.home = home
         self.names = dict(names)
         offline = names["model"].startswith("offline/")
         self.expect_s = EXPECT_S if offline else SLOW_S  # a model also writes what commands show
         self.pictures: dict[str, str] = {}
-        self.pty = Pty([sys.executable, "-m", "flower", "--home", str(home)], dict(environ))
+        self.pty = Pty([*program, "--home", str(home)], dict(environ))
         self.pty.resize(*SIZE)
         self.screen = Terminal(*SIZE)
         self._fed = 0
@@ -115,10 +121,9 @@ class Player:
 
     def rest(self) -> None:
         """Reads until the screen is at rest."""
-        before = -1
-        while before != self._fed:
-            before = self._fed
-            self.look(QUIET_S)
+        while self.pty.pump_some(QUIET_S):
+            pass
+        self.look(0.0)
 
     @property
     def shown(self) -> str:

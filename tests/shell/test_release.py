@@ -18,6 +18,7 @@ from tests.paths import ROOT
 TOP = ("README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "MANIFEST.in", "constraints.txt", "start.sh",
        "setup.cfg", "pyproject.toml")  # fmt: skip
 BUILD = "from setuptools import build_meta as b; b.build_sdist('out'); b.build_wheel('out')"
+MODEL_BYTES = 64 * 1024
 MOMENT = 1_800_000_000
 WHEEL, SDIST = "flower_roleplay-*.whl", "flower_roleplay-*.tar.gz"
 
@@ -27,6 +28,8 @@ def build(folder: Path, *, copied_at: float) -> Path:
     ignored = shutil.ignore_patterns("__pycache__", "*.gguf")
     for name in ("flower", "docs", "models", ".ci"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+    for path in folder.rglob("model.onnx*"):  # packing 20 MB says no more than packing these
+        os.truncate(path, MODEL_BYTES)
     for name in TOP:
         shutil.copy(ROOT / name, folder / name)
     for path in folder.rglob("*"):

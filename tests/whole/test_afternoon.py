@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine_process import with_limits
 from tests.long_story import afternoon, play
 
 
@@ -18,8 +19,9 @@ from tests.long_story import afternoon, play
 def test_a_library_comes_in_is_played_and_goes_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the script says of the screen holds; the untouched chat is the same file, and another home has it all."""
     monkeypatch.setattr(play, "QUIET_S", 0.05)
+    face = tuple(with_limits(NOTICE_S=1.0))  # news that wait for those before them, by the dozen
     with tempfile.TemporaryDirectory() as folder:  # whose name fits into a line of the screen
-        player = afternoon.play_afternoon(Path(folder), verbose=False)
+        player = afternoon.play_afternoon(Path(folder), program=face, verbose=False)
         here = afternoon.told(player.home)
         exports = {file.name: file.read_bytes() for file in (player.home / "exports").iterdir()}
     chats = afternoon.FILES / "chats"

@@ -191,12 +191,17 @@ def owner(client: End, server: End, tables: Iterable[Path] = TABLES) -> int | No
 
 
 def find(rows: Iterable[str], near: Iterable[str], far: Iterable[str]) -> int | None:
-    """Returns the user id in the row of a table that has these ends, in one of their spellings."""
+    """Returns the user id in the row of a table that has these ends, in one of their spellings.
+
+    None for a socket that its program has closed: no file holds it any more, its inode is 0, and the kernel prints
+    0 for its user, whoever that was. Somebody else's program that sends and closes at once would else pass for root.
+    """
     ends, others = frozenset(near), frozenset(far)
     for row in rows:
-        fields = row.split(None, 8)
-        if len(fields) > 7 and fields[1] in ends and fields[2] in others:
-            return int(fields[7]) if fields[7].isdecimal() else None
+        fields = row.split(None, 10)
+        if len(fields) > 9 and fields[1] in ends and fields[2] in others:
+            uid, inode = fields[7], fields[9]
+            return int(uid) if uid.isdecimal() and inode != "0" else None
     return None
 
 

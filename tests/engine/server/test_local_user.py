@@ -43,6 +43,19 @@ def test_a_program_of_our_own_is_known(family: socket.AddressFamily, address: st
         assert owner((address, 1), server.getsockname()[:2]) is None
 
 
+@pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="only Linux tells sockets' owners")
+def test_a_program_that_has_closed_its_end_is_nobodys() -> None:
+    """The kernel prints user 0 for such a socket: whoever sends and closes at once would pass for root."""
+    client, server = connected(socket.AF_INET, "127.0.0.1")
+    with server:
+        ends = server.getpeername()[:2], server.getsockname()[:2]
+        client.sendall(b"a command")
+        client.close()
+        assert owner(*ends) is None
+        assert not is_own(*ends)
+        assert server.recv(100) == b"a command", "what it has sent still comes"
+
+
 def test_the_kernels_spelling_is_read_whole() -> None:
     """Local and remote end must both be right; broken rows name nobody."""
     row = "   0: 0100007F:D431 0100007F:1F40 01 00000000:00000000 00:00000000 00000000  1000        0 1"
