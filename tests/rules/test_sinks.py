@@ -33,6 +33,7 @@ NUMBERS = {
 # Our own words or numbers under a name: (module, what is written) -> why nobody else's text is in it.
 OURS = {
     ("cli.py", "_journal_mark()"): "<3> or nothing",
+    ("cli.py", "see"): "the name of a command of ours",
     ("tui/plain.py", "text"): "each part was cleaned where the line was made, see test_plain",
     ("engine/admin/export_cli.py", "piece"): "the story itself, cleaned when it was stored, see test_export",
     ("engine/admin/home_cli.py", "WHERE_MODELS_ARE"): "a constant",
