@@ -476,11 +476,12 @@ def test_a_sign_is_due_a_second_after_the_last_one(life: pulse.Pulse, clock: Clo
 
 
 def test_where_flushes_are_signs_the_others_are_only_looked_at(life: pulse.Pulse, clock: Clock) -> None:
+    assert turn(life, clock, 1.0) == ["show"]
     clock.now += 0.5
     life.showed(clock.now)
     assert life._due_at() == pytest.approx(clock.now + 0.5)
     assert turn(life, clock, 0.5) == ["_look"]
-    assert (life.leases, life.signs) == (3, 0)
+    assert (life.leases, life.signs) == (3, 1)
     life.showed(clock.now - 0.2)
     assert life._sign_due_at() == pytest.approx(clock.now + engines.BEAT_S - 0.2)
     life.showed(clock.now - 0.4)  # an older one, whose answer came later
@@ -698,6 +699,7 @@ async def test_replies_of_the_dead_are_ended_by_a_steady_engine_now_and_then(
     await engine._look_after()
     assert ended == []  # it is due, and the engine not steady yet
     clock.now += engines.LEASE_S + 1.0
+    engine._pulse.signs = 1
     engine._pulse.showed(clock.now)
     engine._pulse.steady_since = clock.now - engines.LEASE_S - 0.1
     link_of(engine).errors = [ElsewhereError("somebody opened it", "")]
