@@ -246,7 +246,8 @@ def test_seeds_of_large_spans_are_fair_too() -> None:
 
 @pytest.mark.parametrize(
     ("margin", "degree"),
-    [(10, "triumph"), (9, "success"), (0, "success"), (-1, "narrow failure"), (-2, "narrow failure"), (-3, "failure"),
+    [(11, "triumph"), (-11, "disaster"), (10, "triumph"), (9, "success"), (0, "success"), (-1, "narrow failure"),
+     (-2, "narrow failure"), (-3, "failure"),
      (-9, "failure"), (-10, "disaster")],
 )  # fmt: skip
 def test_how_well_a_check_went(margin: int, degree: str) -> None:

@@ -299,6 +299,7 @@ def test_people_are_found_in_full_before_by_a_word() -> None:
     [
         ("Old Ned", "I see ned.", True), ("Old Ned", "I see Nedra.", False), ("Old Ned", "It is old.", True),
         ("Jo of the Sea", "The sea.", True), ("Jo of the Sea", "of the", False), ("Al Ba", "al", False),
+        ("J Ned", "j", False),
         ("Al Ba", "al ba!", True),
         ("the keeper", "the keeper", True), ("the keeper", "keeper", False), ("A. (b", "a. (b", True),
     ],

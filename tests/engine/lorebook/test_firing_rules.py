@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flower.engine.lorebook import decorators, groups, matching, situation
-from flower.engine.lorebook.book import CharacterFilter, Entry, Logic, TextSource
+from flower.engine.lorebook.book import CharacterFilter, Entry, Logic, Position, Role, TextSource
 from flower.engine.lorebook.decorators import NONE, Decorators
 from flower.engine.lorebook.matching import Stopwatch
 from flower.engine.lorebook.outcome import Cause, Outcome, Reason
@@ -494,3 +494,18 @@ def test_macros_of_entries_see_what_others_set() -> None:
     assert outcome.variables == {"n": "2"}
     several: Any = SimpleNamespace(entry=SimpleNamespace(groups=(" a", "b ", "a")))
     assert groups.names(several) == ("a", "b")
+
+
+def test_numbers_of_world_info_files_mean_what_they_mean_there() -> None:
+    assert [int(one) for one in (Logic.AND_ANY, Logic.NOT_ALL, Logic.NOT_ANY, Logic.AND_ALL)] == [
+        0,
+        1,
+        2,
+        3,
+    ]
+    assert [Position(number).name for number in range(8)] == [
+        "BEFORE_CHARACTER", "AFTER_CHARACTER", "NOTE_TOP", "NOTE_BOTTOM", "AT_DEPTH", "BEFORE_EXAMPLES",
+        "AFTER_EXAMPLES", "OUTLET",
+    ]  # fmt: skip
+    assert [Role(number).name for number in range(3)] == ["SYSTEM", "USER", "ASSISTANT"]
+    assert (Logic.NEVER, Position.NOWHERE) == (-1, -1)
