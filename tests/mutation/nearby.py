@@ -106,13 +106,15 @@ class Nearby:
     def tests_of(self, mutant: Mutant, at_import: bool) -> list[str]:
         """Returns the tests that run the line of a mutant, as many as fit into ``BUDGET_S``: first those that run least
         of its module, for they are about that line. Of a line that runs at import: that run anything of its module,
-        or import all of a package, first those that name the function, class, constant or field.
+        or import all of a package, or look at all that the module has, first those that name the function, class,
+        constant or field.
         """
         names = _names_at(mutant) if at_import else frozenset()
         statement = _statement_at(mutant)
         choice = []
         for file, data in self._by_file.items():
-            imports_all = at_import and "walk_packages" in (REPOSITORY / file).read_text()
+            text = (REPOSITORY / file).read_text() if at_import else ""
+            imports_all = "walk_packages" in text or f"vars({Path(mutant.module).stem})" in text
             naming = _tests_naming(file, names)
             for test, (seconds, lines) in data["tests"].items():
                 run = lines.get(mutant.module, ())

@@ -309,11 +309,11 @@ def test_a_worn_graph_is_made_anew_of_what_lives(tmp_path: Path) -> None:
 def test_a_matrix_grows_by_half_and_keeps_what_it_has() -> None:
     matrix, rooms = scope_index.Exact(32), []
     vectors = make_vectors(150)
-    for start, count in ((1, 1), (2, 63), (65, 1), (66, 80)):
+    for start, count in ((1, 1), (2, 62), (64, 1), (65, 1), (66, 80)):
         ids = ids_of(count, start)
         matrix.add(ids, ids * 7, vectors[start - 1 : start - 1 + count])
         rooms.append(len(matrix._ids))
-    assert rooms == [64, 64, 96, 145]
+    assert rooms == [64, 64, 64, 96, 145]
     matrix.add(ids_of(3, 144), ids_of(3), vectors[:3])
     assert (matrix.ids.tolist(), len(matrix._ids)) == ([*range(1, 147)], 217)
     matrix.remove(ids_of(100))

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import trio
 
 from flower import limits
-from flower.engine.recall import chunking, folders, lore_files, native_check, tokenizers
+from flower.engine.recall import chunking, folders, lore_files, tokenizers
 from flower.engine.recall.chunking import CHUNK_OVERLAP_TOKENS, chunk, word_pieces
 from flower.engine.recall.lore_files import (
     Stamp,
@@ -23,7 +21,7 @@ from flower.engine.recall.lore_files import (
     read_text,
 )
 from flower.engine.recall.tokenizers import PieceTable, Unigram, WordPiece
-from flower.errors import CommandError, EmbedError, StoreError
+from flower.errors import CommandError, StoreError
 
 # --- where lore is cut --------------------------------------------------------------------------
 
@@ -332,43 +330,6 @@ def test_a_file_has_so_many_keys() -> None:
     assert entry is not None
     assert len(entry.keys) == lore_files.KEYS
     assert entry.keys[-1] == f"k{lore_files.KEYS - 1}"
-
-
-# --- modules that may not run here --------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("code", "errors", "says"),
-    [
-        (0, b"", None),
-        (1, b"Traceback\nImportError: no x\n", "a and b cannot be used: ImportError: no x"),
-        (2, b"", "a and b cannot be used: no reason given"),
-        (-4, b"", r"a and b cannot run on this processor \(SIGILL\)"),
-    ],
-)
-def test_how_a_child_ended_says_whether_a_module_runs(
-    monkeypatch: pytest.MonkeyPatch, code: int, errors: bytes, says: str | None
-) -> None:
-    ended = SimpleNamespace(returncode=code, stderr=errors)
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: ended)
-    if says is None:
-        native_check._run(("a", "b"), "import a, b")
-        return
-    with pytest.raises(EmbedError, match=says):
-        native_check._run(("a", "b"), "import a, b")
-
-
-def test_what_ran_once_is_not_tried_again_until_something_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    runs: list[str] = []
-    monkeypatch.setattr(native_check, "_run", lambda _packages, code: runs.append(code))
-    for code in ("1", "1", "2", "2"):
-        native_check.check_native(("numpy",), code, tmp_path / "deep" / "er")
-    native_check.check_native(("numpy",), "2", None)
-    assert runs == ["1", "2", "2"]
-    with pytest.raises(EmbedError, match="no-such-package is not installed"):
-        native_check.check_native(("no-such-package",), "1", None)
 
 
 # --- folders that worlds follow -----------------------------------------------------------------
