@@ -263,11 +263,20 @@ async def test_libraries_stay_of_those_who_are_here_and_of_those_whose_story_is_
         world.engine.stories._sessions.clear()
 
 
-async def test_a_story_is_played_here_while_a_prompt_for_it_is_carried_out(tmp_path: Path) -> None:
+async def test_a_story_is_played_here_while_a_prompt_for_it_is_carried_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with engine_world(tmp_path / "flower.db") as world:
         face = await world.playing()
         story = face.client.session
         assert story is not None
+        opens: list[bool] = []
+
+        async def lease(_: str, *, opens: bool = True, leases: list[bool] = opens) -> None:
+            leases.append(opens)
+
+        monkeypatch.setattr(world.database, "lease", lease)
         async with world.engine.playing(face.client, story.id):
             assert face.client.session is story
+        assert opens == [False]
         assert face.client.elsewhere is None
