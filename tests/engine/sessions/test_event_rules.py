@@ -263,11 +263,48 @@ async def test_libraries_stay_of_those_who_are_here_and_of_those_whose_story_is_
         world.engine.stories._sessions.clear()
 
 
-async def test_a_story_is_played_here_while_a_prompt_for_it_is_carried_out(tmp_path: Path) -> None:
+async def test_a_story_is_played_here_while_a_prompt_for_it_is_carried_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with engine_world(tmp_path / "flower.db") as world:
         face = await world.playing()
         story = face.client.session
         assert story is not None
+        opens: list[bool] = []
+
+        async def lease(_: str, *, opens: bool = True, leases: list[bool] = opens) -> None:
+            leases.append(opens)
+
+        monkeypatch.setattr(world.database, "lease", lease)
         async with world.engine.playing(face.client, story.id):
             assert face.client.session is story
+        assert opens == [False]
         assert face.client.elsewhere is None
+
+
+@pytest.mark.parametrize(("named", "line", "ended"), [(True, "Mara: I go.", 0), (False, "I go.", 1)])
+async def test_a_line_that_says_whose_it_is_ends_no_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: bool, line: str, ended: int
+) -> None:
+    lines, ends = list[str](), list[int]()
+
+    async def voiced(*_: object) -> tuple[str, bool]:
+        return "Ines: I go.", True
+
+    async def said_by(_: object, __: object, line: str, request: str | None) -> bool:
+        lines.append(line)
+        return False
+
+    async def end_turn(_: object, user: int) -> None:
+        ends.append(user)
+
+    async with engine_world(tmp_path / "flower.db") as world:
+        face = await world.playing()
+        story = face.client.session
+        assert story is not None
+        story.shared = True
+        monkeypatch.setattr(world.engine.tables, "voiced", voiced)
+        monkeypatch.setattr(world.engine.tables, "end_turn", end_turn)
+        monkeypatch.setattr(world.engine.turns, "say", said_by)
+        await world.engine.say(face.client, line, None, named=named)
+    assert (lines, len(ends)) == ([line if named else "Ines: I go."], ended)

@@ -15,7 +15,9 @@ from trio.testing import MockClock
 from flower import limits
 from flower.engine.assets.kinds import World
 from flower.engine.assets.shelves import ImportedCharacter
+from flower.engine.game.state import dump_variables
 from flower.engine.game.steering import NOTE_CHARS, Persona
+from flower.engine.prompt.macros import Expanded
 from flower.engine.provider.base import Finish, Text
 from flower.engine.recall.base import lore_scope
 from flower.engine.sessions import create, edits
@@ -183,6 +185,22 @@ async def test_a_story_begins_with_a_world_or_a_character_and_where_there_is_roo
         await began(0, "gone", "gone")
     with pytest.raises(CommandError, match="the most one home holds"):
         await began(stories.SESSIONS_MAX, "harbour", "")
+
+
+async def test_each_greeting_is_stored_with_the_variables_it_sets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    words = (
+        Expanded("Fog.", {"mood": "grey"}),
+        Expanded("Sun.", {}),
+        Expanded("Rain.", {"mood": "wet"}),
+    )
+    monkeypatch.setattr(create, "greetings", lambda *_: words)
+    stored = await began(0, "harbour", "")
+    assert (stored[3], stored[7]) == ("Fog.", dump_variables({"mood": "grey"}))
+    assert stored[8] == [("Sun.", None), ("Rain.", dump_variables({"mood": "wet"}))]
+    monkeypatch.setattr(create, "greetings", lambda *_: ())
+    assert (await began(0, "harbour", ""))[3:10:4] == ("", None)
 
 
 @pytest.mark.parametrize(

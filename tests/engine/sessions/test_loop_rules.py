@@ -166,6 +166,16 @@ def test_a_phrase_is_found_at_the_very_end_only_when_it_is_the_end() -> None:
     assert BannedPhrases([" "]).end() == ""
 
 
+def test_what_is_kept_of_a_reply_is_no_longer_than_the_longest_phrase() -> None:
+    reader, guard = BannedPhrases(["rope", "a shiver"]), LoopGuard()
+    for number in range(200):
+        assert reader.feed("x" * 99) == ""
+        assert guard.feed(words(17, 17 * number)) is None
+    assert len(reader._tail) == len("a shiver") + 1
+    assert len(guard._tail) <= LOOP_TAIL_CHARS
+    assert len(guard._open) <= LOOP_TAIL_CHARS + 200
+
+
 def test_of_several_phrases_the_first_in_the_list_is_named() -> None:
     assert BannedPhrases(["b b", "a"]).feed("a. b b.") == "b b"
     assert BannedPhrases(["ab"]).feed("xab ab.") == "ab"

@@ -186,6 +186,17 @@ def test_nothing_is_prepared_while_anything_else_asks_a_model() -> None:
 # --- an engine and its clients ------------------------------------------------------------------
 
 
+async def test_a_new_engine_takes_lines_and_works_for_nobody_yet(tmp_path: Path) -> None:
+    async with engine_world(tmp_path / "flower.db") as world:
+        turns = world.engine.turns
+        assert (turns._stopping, turns._draining, turns.running) == (False, False, 0)
+        assert turns._nothing_runs()
+        assert (turns.preparer._scope, turns.preparer._typing) == (None, False)
+        assert not world.engine.drain.begun
+        with trio.fail_after(5):
+            await turns.wait_idle()
+
+
 async def test_lines_that_waited_go_on_in_their_order(tmp_path: Path) -> None:
     async with engine_world(tmp_path / "flower.db") as world:
         story = Session("s", "w", "c")

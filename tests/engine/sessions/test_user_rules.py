@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+from msgspec.structs import replace
 from trio.testing import MockClock
 
 from flower import limits
@@ -258,6 +259,23 @@ async def test_a_line_has_a_voice_and_ends_a_turn_where_there_are_turns(
     assert result == voiced
     aside = table_of(Rows({**rows.answers, tables._standing: (HERE, "round", 0)}))
     assert await aside.voiced(client_of(1, story), "((Tea?))", None) == ("((Tea?))", False)
+
+
+async def test_a_line_has_the_voice_of_who_says_it_whatever_their_number() -> None:
+    story = Session("s", "harbour", "mara")
+    here = [
+        replace(HERE[0], user=5),
+        HERE[1],
+        replace(HERE[2], user=3, role=StoryRole.PLAYER, voice="Mara"),
+    ]
+    rows = Rows({seats.said_before: None, tables._standing: (here, "free", -1)})
+    found = table_of(rows)
+    for user, voice in ((5, "Ines"), (1, "Ned"), (3, "Mara")):
+        assert await found.voiced(client_of(user, story), "I go.", None) == (f"{voice}: I go.", False)
+    assert [one.voice for one in here if found._turn_of(story, here, one.user) is not None] == []
+    present = table_of(rows, *(client_of(user, story) for user in (1, 3, 5)))
+    follows = [present._turn_of(story, here, user) for user in (5, 1, 3)]
+    assert [one.voice for one in follows if one is not None] == ["Ned", "Mara", "Ines"]
 
 
 async def test_who_is_next_is_told_if_anybody_is() -> None:
