@@ -112,9 +112,12 @@ def test_a_whole_story_reaches_nobody_and_writes_in_the_home_only(watch: Watch) 
     make_home(watch.home, "engine:\n  port: 0\n")
     with Pty([sys.executable, "-P", "-m", "flower"], environ=watch.environ) as screen:
         screen.wait_for("Engine ready", seconds=20)
-        for command in ("/world select orrinsay", "/session new"):
+        for command, answer in (
+            ("/world select orrinsay", "Orrinsay:"),
+            ("/session new", "Behind you"),
+        ):
             screen.type(f"{command}\r")
-            screen.drain(0.5)
+            wait_until(screen, lambda text=answer: text.encode() in screen.output, answer)  # type: ignore[misc]
         for line in ("My brother is called Tobias.", "Who is Tobias?"):
             before = replies(watch.home)
             screen.type(f"{line}\r")
