@@ -56,7 +56,7 @@ def _story(db: sqlite3.Connection, name: str, messages: int, *, fork: int = 0) -
     """Writes a story; with ``fork`` every so many messages one stays without what follows."""
     choice = random.Random(name)
     stories.create_session(db, name, "w", "c", "The tide is out.", 1.0)
-    last = tree.active_leaf(db, name)
+    last = stories.active_leaf(db, name)
     for number in range(messages):
         role = ("user", "assistant")[number % 2]
         text = " ".join(choice.choices(WORDS[:10], k=8) + choice.choices(WORDS, k=8))
@@ -74,7 +74,9 @@ def _home(db: sqlite3.Connection, size: int) -> None:
 
 def _variants(db: sqlite3.Connection, size: int) -> Callable[[], object]:
     stories.create_session(db, "s", "w", "c", "The tide is out.", 1.0)
-    line = stories.append(db, "s", tree.active_leaf(db, "s"), "user", "I knock.", "complete", now=2.0)
+    line = stories.append(
+        db, "s", stories.active_leaf(db, "s"), "user", "I knock.", "complete", now=2.0
+    )
     for _ in range(10 * size):
         last = stories.append(db, "s", line, "assistant", "Nobody answers.", "complete", now=2.0)
     return lambda: branches.choose_variant(db, "s", last, 2)
@@ -106,7 +108,7 @@ def _opened(db: sqlite3.Connection, size: int) -> Callable[[], object]:
 def _switched(db: sqlite3.Connection, size: int) -> Callable[[], object]:
     """Goes to and fro between two ends of a tree that part at its middle."""
     _story(db, "s", 200 * size, fork=3)
-    end = tree.active_leaf(db, "s")
+    end = stories.active_leaf(db, "s")
     middle = [message.id for message in stories.path(db, end)][100 * size // 3]
     ends = itertools.cycle([end, stories.append(db, "s", middle, "user", "I go.", "complete", now=2.0)])
     return lambda: (tree.go(db, "s", next(ends)), tree.page(db, "s"))
@@ -132,7 +134,7 @@ def _after_start(db: sqlite3.Connection, size: int) -> Callable[[], object]:
 def _killed(db: sqlite3.Connection, size: int) -> Callable[[], object]:
     """A start after a kill: the files as they lay, with a log, and a reply that was being written."""
     _home(db, size)
-    stories.append(db, "s", tree.active_leaf(db, "s"), "assistant", "", "streaming", now=2.0)
+    stories.append(db, "s", stories.active_leaf(db, "s"), "assistant", "", "streaming", now=2.0)
     db.execute("COMMIT")
     (*_, file) = db.execute("PRAGMA database_list").fetchone()
     copies = []
@@ -181,7 +183,7 @@ def _prompt(db: sqlite3.Connection, session_id: str = "s") -> object:
         world_id="w",
         character_id="c",
         reply_id=0,
-        leaf=tree.active_leaf(db, session_id) or 0,
+        leaf=stories.active_leaf(db, session_id) or 0,
         line="I knock.",
         selection=selections.Selection("bench"),
         model_id="m",

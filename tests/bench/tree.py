@@ -26,7 +26,7 @@ ROUNDS = 15
 def forking(db: sqlite3.Connection, messages: int) -> int:
     """Writes a story that forks at every third message; returns one of its middle."""
     stories.create_session(db, "forks", "w", "c", "The tide is out.", 1.0)
-    last = tree.active_leaf(db, "forks")
+    last = stories.active_leaf(db, "forks")
     middle = 0
     for number in range(messages):
         role = "user" if number % 2 else "assistant"
@@ -51,7 +51,7 @@ def main() -> None:
 
         in_transaction(db, fill)
         middle = in_transaction(db, lambda _: forking(db, 2 * exchanges))
-        leaf = tree.active_leaf(db, "s")
+        leaf = stories.active_leaf(db, "s")
         first = stories.path(db, leaf)[2].id
 
         def write(change: Callable[[], object]) -> Callable[[], object]:

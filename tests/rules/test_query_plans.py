@@ -10,7 +10,7 @@ import trio
 from msgspec.structs import replace
 
 from flower.engine.recall.library import PassageLibrary
-from flower.engine.store import search, stories, tree
+from flower.engine.store import search, stories
 from flower.protocol.messages import ErrorEvent
 from tests.engine_world import engine_world
 from tests.fakes import HashEmbedder
@@ -146,7 +146,7 @@ async def test_a_story_of_ten_thousand_messages_is_exported(
     """Every format of a long story is written, the whole tree as well."""
 
     def lengthen(db: sqlite3.Connection, session_id: str) -> None:
-        leaf = tree.active_leaf(db, session_id)
+        leaf = stories.active_leaf(db, session_id)
         for number in range(10_000):
             role = ("user", "assistant")[number % 2]
             leaf = stories.append(db, session_id, leaf, role, f"Rain {number}.", "complete", now=2.0)

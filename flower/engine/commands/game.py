@@ -178,7 +178,7 @@ async def publish_sheet(engine: Engine, session: Session, text: str) -> None:
 
 
 def _rows(db: Any, session_id: str) -> Sequence[tuple[str, str]]:
-    return states.rows(db, session_id, states.active_leaf(db, session_id))
+    return states.rows(db, session_id, stories.active_leaf(db, session_id))
 
 
 # --- Commands about clocks: something comes nearer with every tick.

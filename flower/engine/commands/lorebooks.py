@@ -18,7 +18,7 @@ from flower.engine.prompt.record import kept_by, named, why
 from flower.engine.prompt.turn_input import Services
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client, Session
-from flower.engine.store import selections, states, stories, tree
+from flower.engine.store import selections, states, stories
 from flower.engine.store.connection import Connection
 from flower.engine.store.extra import MessageExtra
 from flower.engine.store.library import books
@@ -195,7 +195,7 @@ async def what_fires(
     """
     database = services.database
     settings = await settings_of(services, session_id, chosen.model)
-    leaf = await database.read(tree.active_leaf, session_id)
+    leaf = await database.read(stories.active_leaf, session_id)
     path = (
         await database.read(stories.path, leaf, most=most_messages(settings.context_tokens))
         if leaf is not None

@@ -14,7 +14,7 @@ from flower.engine.prompt.sent import page_of, text_of
 from flower.engine.recall.base import Ranked, lore_scope, memory_scope
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client, Session
-from flower.engine.store import exchanges, search, stories, tree, whispers
+from flower.engine.store import exchanges, search, stories, whispers
 from flower.engine.store.passages import Passage
 from flower.engine.store.search import Summary
 from flower.errors import CommandError
@@ -54,7 +54,7 @@ async def edit_summary(engine: Engine, client: Client, argument: str) -> None:
     if len(argument) > limits.SUMMARY_CHARS:
         raise CommandError(f"A summary has {limits.SUMMARY_CHARS} characters at most.")
     database = engine.services.database
-    last_id = summary.last_id if summary else await database.read(tree.active_leaf, session.id)
+    last_id = summary.last_id if summary else await database.read(stories.active_leaf, session.id)
     if last_id is None:
         raise CommandError("Nothing has happened in this story yet.")
     engine.turns.summariser.interrupt(session.id)
@@ -101,7 +101,7 @@ def _when_sent(session: Session, last_id: int) -> str:
 async def _newest_summary(engine: Engine, client: Client) -> tuple[Session, Summary | None]:
     session = story_of(client)
     database = engine.services.database
-    leaf = await database.read(tree.active_leaf, session.id)
+    leaf = await database.read(stories.active_leaf, session.id)
     return session, await database.read(search.newest, leaf)
 
 
@@ -118,7 +118,7 @@ async def list_memories(engine: Engine, client: Client, argument: str) -> None:
         if p.message_id not in away
     ]
     database = engine.services.database
-    leaf = await database.read(tree.active_leaf, session.id)
+    leaf = await database.read(stories.active_leaf, session.id)
     visible = await database.read(stories.path_ids, leaf)
     here = tuple(p for p in memories if p.message_id is None or p.message_id in visible)
     text = listing("Memories of this story", here)
@@ -243,7 +243,9 @@ async def recall(engine: Engine, client: Client, argument: str) -> None:
     database, session = engine.services.database, client.session
     visible: Container[int] = ()
     if session is not None:
-        way = await database.read(stories.path_ids, await database.read(tree.active_leaf, session.id))
+        way = await database.read(
+            stories.path_ids, await database.read(stories.active_leaf, session.id)
+        )
         away = await engine.tables.unwitnessed(client)
         visible = frozenset(way) - away if away else way
     world_lore = client.chosen.world_id and reads_lore(client)

@@ -81,7 +81,7 @@ async def _go_where_it_is(engine: Engine, client: Client, session: Session, mess
     if not (message.isascii() and message.isdecimal()):
         raise CommandError("At which message? /session continue ID 12 goes to message 12.")
     number = int(message[:18])
-    leaf = await engine.services.database.read(tree.active_leaf, session.id)
+    leaf = await engine.services.database.read(stories.active_leaf, session.id)
     if not await engine.services.database.read(tree.on_path, leaf, number):
         client.check(Need.OWNER)
         await engine.edits.change(session, branches.show, number, engine.now())

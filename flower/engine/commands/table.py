@@ -9,7 +9,7 @@ from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.rights import Need, StoryRole
 from flower.engine.sessions.session import Client, Session
 from flower.engine.sessions.tables import FREE, ROUND, Sitting
-from flower.engine.store import audit, seats, stories, tree, users, whispers
+from flower.engine.store import audit, seats, stories, users, whispers
 from flower.engine.store.connection import Connection
 from flower.engine.store.transactions import apart
 from flower.errors import CommandError
@@ -177,7 +177,7 @@ async def whisper(engine: Engine, client: Client, argument: str) -> None:
         )
     if len(text) > WHISPER_CHARS:
         raise CommandError(f"A whisper has {WHISPER_CHARS} characters at most.")
-    leaf = await database.read(tree.active_leaf, session.id)
+    leaf = await database.read(stories.active_leaf, session.id)
     if leaf is None:
         raise CommandError("Nothing has happened in this story yet.")
     sentence = (

@@ -124,7 +124,7 @@ def scripted_page(
     held = scripts.holding(db, (story.character_id, *steered.cast.members))
     if not held:
         return page
-    leaf = tree.active_leaf(db, story.session)
+    leaf = stories.active_leaf(db, story.session)
     current = states.current_at(db, story.session, leaf, page.messages[-1].created)
     character = assets.characters.get(story.character_id)
     below = 0

@@ -19,7 +19,7 @@ from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import GrowingReply, Session
 from flower.engine.sessions.turn_outcome import reply_begun
 from flower.engine.sessions.turns import Turns
-from flower.engine.store import branches, selections, tree
+from flower.engine.store import branches, selections, stories, tree
 from flower.engine.store.connection import Connection
 from flower.errors import CommandError
 
@@ -132,7 +132,7 @@ def _seen(db: Connection, services: Services, session: Session) -> StoryEnd:
     if page is None:
         raise CommandError("This story is in the trash; /session restore takes it back.")
     start = session.window_start
-    same = start is not None and tree.on_path(db, tree.active_leaf(db, session.id), start)
+    same = start is not None and tree.on_path(db, stories.active_leaf(db, session.id), start)
     if start is not None and not same:  # also for whoever opens the story next
         tree.forget_window(db, session.id)
     return StoryEnd(page, same)

@@ -58,7 +58,7 @@ def begin(db: Connection, session_id: str, message_id: int | None, name: str, no
     _leave(db, session_id, now)
     if target is not None:
         tree.go(db, session_id, target)
-    _save(db, session_id, name, tree.active_leaf(db, session_id), now)
+    _save(db, session_id, name, stories.active_leaf(db, session_id), now)
     _be_on(db, session_id, name)
     return name
 
@@ -103,7 +103,7 @@ def _go_off(db: Connection, session_id: str, leaf: int, now: float) -> Message:
     _leave(db, session_id, now)
     tree.go(db, session_id, leaf)
     _be_on(db, session_id, "")
-    return tree.find(db, session_id, tree.active_leaf(db, session_id))
+    return tree.find(db, session_id, stories.active_leaf(db, session_id))
 
 
 def current(db: Connection, session_id: str) -> str:
@@ -114,7 +114,7 @@ def current(db: Connection, session_id: str) -> str:
 
 def ends(db: Connection, session_id: str) -> list[End]:
     """Returns the named branches, then the other ends of the tree, the newest first."""
-    on, leaf = current(db, session_id), tree.active_leaf(db, session_id)
+    on, leaf = current(db, session_id), stories.active_leaf(db, session_id)
     with_names = named(db, session_id)
     seen = {tip.leaf for tip in with_names}
     named_ends = [_end(db, session_id, tip.name, tip.leaf, active=tip.active) for tip in with_names]
@@ -134,7 +134,7 @@ def ends(db: Connection, session_id: str) -> list[End]:
 
 def named(db: Connection, session_id: str) -> list[Tip]:
     """Returns where the named branches end, in the order in which they were made."""
-    on, leaf = current(db, session_id), tree.active_leaf(db, session_id)
+    on, leaf = current(db, session_id), stories.active_leaf(db, session_id)
     rows = db.execute(
         "SELECT name, leaf FROM branches WHERE session_id = ? ORDER BY created, rowid", (session_id,)
     )
@@ -162,7 +162,7 @@ def _leave(db: Connection, session_id: str, now: float) -> None:
     if not name and not _names(db, session_id):
         name = MAIN
     if name:
-        _save(db, session_id, name, tree.active_leaf(db, session_id), now)
+        _save(db, session_id, name, stories.active_leaf(db, session_id), now)
 
 
 def _save(db: Connection, session_id: str, name: str, leaf: int | None, now: float) -> None:
@@ -228,7 +228,7 @@ def choose_variant(
     if not 0 <= place < len(others):
         raise CommandError(f"Message {message.id} has the variants 1 to {len(others)}.")
     other = others[place].id
-    if not tree.on_path(db, tree.active_leaf(db, session_id), other):
+    if not tree.on_path(db, stories.active_leaf(db, session_id), other):
         tree.go(db, session_id, tree.leaf_below(db, other))
     return place + 1, len(others)
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from flower.engine.game.state import dump_variables
 from flower.engine.lorebook.situation import Timed
-from flower.engine.store import branches, paths, prompts, stages, states, stories, tree
+from flower.engine.store import branches, paths, prompts, stages, states, stories
 from flower.engine.store.branches import GO_ON
 from flower.engine.store.extra import (
     ManifestEntry,
@@ -313,7 +313,7 @@ def add_message(
         ).fetchone()
     ):
         return None
-    leaf = tree.active_leaf(db, session_id)
+    leaf = stories.active_leaf(db, session_id)
     streaming = db.execute("SELECT 1 FROM messages WHERE id = ? AND status = 'streaming'", (leaf,))
     if streaming.fetchone():
         raise CommandError("A reply is being written; do this again when it has ended.")
@@ -333,7 +333,7 @@ def open_answer(db: Connection, session_id: str, model: str, now: float) -> bran
 
     Raises ``CommandError`` when a reply of the narrator is there, which ``/continue`` lets grow.
     """
-    leaf = tree.active_leaf(db, session_id)
+    leaf = stories.active_leaf(db, session_id)
     last = stories.message(db, leaf) if leaf is not None else None
     if last is None or (last.role == "assistant" and last.extra.by != "player"):
         raise CommandError(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from flower import limits
-from flower.engine.store import branches, outline_fold, stories, streaming_text, tree
+from flower.engine.store import branches, outline_fold, stories, streaming_text
 from flower.engine.store.outline_fold import Node
 from flower.errors import CommandError
 
@@ -53,7 +53,7 @@ def read(db: Connection, session_id: str, focus: int | None) -> Outline:
         "SELECT id, coalesce(parent_id, 0) FROM messages WHERE session_id = ? ORDER BY id",
         (session_id,),
     ).fetchall()
-    leaf = tree.active_leaf(db, session_id)
+    leaf = stories.active_leaf(db, session_id)
 
     def chosen(message: int) -> int | None:
         row = db.execute("SELECT chosen FROM messages WHERE id = ?", (message,)).fetchone()

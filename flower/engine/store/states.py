@@ -75,7 +75,7 @@ def begin_story(
         keep_variables(db, session_id, variables)
     if persona != Persona():
         change_steering(db, session_id, lambda steered: replace(steered, persona=persona))
-    first = active_leaf(db, session_id)
+    first = stories.active_leaf(db, session_id)
     _add_greetings(db, session_id, others, state, now)
     if others:
         _begin_with(db, session_id, first)
@@ -152,13 +152,7 @@ def current_at(db: Connection, session_id: str, leaf: int | None, now: float) ->
 
 def current(db: Connection, session_id: str, now: float) -> CurrentState:
     """Returns the state of the story at its active leaf."""
-    return current_at(db, session_id, active_leaf(db, session_id), now)
-
-
-def active_leaf(db: Connection, session_id: str) -> int | None:
-    """Returns the message at which a story is; None for an empty story, or none."""
-    row = db.execute("SELECT active_leaf FROM sessions WHERE id = ?", (session_id,)).fetchone()
-    return row[0] if row else None
+    return current_at(db, session_id, stories.active_leaf(db, session_id), now)
 
 
 _EXTRA = readable("extra")
@@ -202,7 +196,7 @@ def change_state(db: Connection, session_id: str, change: Change, at: int | None
 
     The last ``STATE_UNDO`` states that this message had before stay with it, for ``undo_state``.
     """
-    leaf = at if at is not None else active_leaf(db, session_id)
+    leaf = at if at is not None else stories.active_leaf(db, session_id)
     table, row_id = _row(db, session_id, at)
     state = change(state_at(db, session_id, leaf))
     before = [*_states_before(db, table, row_id), _extra(db, table, row_id, "state")]
@@ -215,7 +209,7 @@ def undo_state(db: Connection, session_id: str) -> bool:
 
     What a story began with stays, unless it is damaged: then it is removed.
     """
-    place = nearest_state(db, active_leaf(db, session_id))
+    place = nearest_state(db, stories.active_leaf(db, session_id))
     table, row_id = ("messages", place) if place is not None else ("sessions", session_id)
     before = _states_before(db, table, row_id)
     if before:
@@ -231,7 +225,7 @@ def undo_state(db: Connection, session_id: str) -> bool:
 
 def _row(db: Connection, session_id: str, at: int | None = None) -> tuple[str, str | int]:
     """Returns the table and the row that keep what changes at a message, None: at the active leaf."""
-    leaf = at if at is not None else active_leaf(db, session_id)
+    leaf = at if at is not None else stories.active_leaf(db, session_id)
     return ("messages", leaf) if leaf is not None else ("sessions", session_id)
 
 

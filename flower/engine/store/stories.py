@@ -135,6 +135,12 @@ def session(db: Connection, session_id: str) -> StoredSession | None:
     return matches[0] if matches else None
 
 
+def active_leaf(db: Connection, session_id: str) -> int | None:
+    """Returns the message at which the story is; None for an empty story, or none."""
+    row = db.execute("SELECT active_leaf FROM sessions WHERE id = ?", (session_id,)).fetchone()
+    return row[0] if row else None
+
+
 def leaf_and_title(db: Connection, session_id: str) -> tuple[int | None, str] | None:
     """Returns the active leaf and the title of a story that is not in the trash.
 

@@ -94,7 +94,7 @@ def discard(db: Connection, session_id: str, message_id: int, now: float) -> int
     If the story stood there it goes on with another reply to the same line, else above the message.
     """
     message = tree.find(db, session_id, message_id)
-    leaf = tree.active_leaf(db, session_id)
+    leaf = stories.active_leaf(db, session_id)
     on_path = tree.on_path(db, leaf, message_id)
     other = _another_reply(db, message) if on_path else None
     count = db.execute(_DISCARD, {"id": message_id, "now": now}).rowcount

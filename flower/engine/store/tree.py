@@ -86,19 +86,13 @@ def last_line(db: Connection, session_id: str) -> Message:
 
 
 def _last(db: Connection, session_id: str, roles: Sequence[str]) -> Message | None:
-    leaf = active_leaf(db, session_id)
+    leaf = stories.active_leaf(db, session_id)
     while leaf is not None:
         message = stories.visible(db, session_id, leaf)
         if message is None or message.role in roles:
             return message
         leaf = message.parent_id
     return None
-
-
-def active_leaf(db: Connection, session_id: str) -> int | None:
-    """Returns the message at which the story is, None before its first one."""
-    row = db.execute("SELECT active_leaf FROM sessions WHERE id = ?", (session_id,)).fetchone()
-    return row[0] if row else None
 
 
 def on_path(db: Connection, leaf: int | None, message_id: int) -> bool:
@@ -262,7 +256,7 @@ def _stand_at(db: Connection, session_id: str, leaf: int | None) -> None:
 
 def undo(db: Connection, session_id: str) -> Message:
     """Goes back by one exchange, or by one note between the lines; returns what was taken back."""
-    leaf = active_leaf(db, session_id)
+    leaf = stories.active_leaf(db, session_id)
     message = stories.visible(db, session_id, leaf) if leaf is not None else None
     if message is None or (message.parent_id is None and message.role == "assistant"):
         raise CommandError("There is nothing to undo; this is where the story begins.")
@@ -276,7 +270,7 @@ def undo(db: Connection, session_id: str) -> Message:
 
 def redo(db: Connection, session_id: str) -> Message:
     """Goes down again by what ``undo`` goes back; returns the line or note that is there again."""
-    leaf = active_leaf(db, session_id)
+    leaf = stories.active_leaf(db, session_id)
     child = chosen_child(db, leaf) if leaf is not None else _chosen_root(db, session_id)
     message = stories.visible(db, session_id, child) if child is not None else None
     if message is None:

@@ -20,7 +20,7 @@ from trio.testing import MockClock
 from flower.cli import main
 from flower.engine.export import files as export_files
 from flower.engine.export.render import FORMATS, Story, file_name, other_branches, render
-from flower.engine.store import branches, exchanges, stories, streaming_text, tree
+from flower.engine.store import branches, exchanges, stories, streaming_text
 from flower.engine.store.extra import MessageExtra, SessionExtra
 from flower.engine.store.sqlite.connection import migrate
 from flower.errors import CommandError
@@ -43,7 +43,7 @@ def build(db: sqlite3.Connection) -> None:
         streaming_text.end(db, made.reply_id, reply, "complete")
     opened = branches.open_variant(db, S, None, "offline/narrator", 3.0)
     streaming_text.end(db, opened.reply_id, "```\nA letter:", "stopped")
-    leaf = tree.active_leaf(db, S)
+    leaf = stories.active_leaf(db, S)
     stories.append(db, S, leaf, "system", "Roll 1d20: 17", "complete", now=4.0)
 
 

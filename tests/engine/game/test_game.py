@@ -509,7 +509,7 @@ def empty_database() -> sqlite3.Connection:
 def test_the_state_equals_a_replay_from_the_root(steps: list[tuple[int, int]]) -> None:
     """Any tree: a step adds a line under some message, and unless it is 0, changes a counter there."""
     with contextlib.closing(empty_database()) as db:
-        root = states.active_leaf(db, "s")
+        root = stories.active_leaf(db, "s")
         assert root is not None
         above: dict[int, tuple[int, ...]] = {root: (root,)}
         changes: dict[int, int] = {}
@@ -535,7 +535,7 @@ def count(state: StoryState, by: int) -> StoryState:
 def test_a_state_walk_is_short_in_a_long_story() -> None:
     """It is walked up once; after a change only that message is looked at again."""
     with contextlib.closing(empty_database()) as db:
-        leaf = states.active_leaf(db, "s")
+        leaf = stories.active_leaf(db, "s")
         db.execute("BEGIN")
         for number in range(2000):
             leaf = stories.append(db, "s", leaf, "user", f"Line {number}.", "complete", now=1.0)

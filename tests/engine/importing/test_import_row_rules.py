@@ -67,7 +67,7 @@ def test_a_chat_is_grafted_once_and_stands_at_its_end(db: Connection) -> None:
     assert imported_chats.graft(db, "c", CHAT, 3, branch=False) == 0
     assert told(db, "c") == ["Day.", "a", "b"]  # nothing new: it stays where it is
     line = stories.active_path(db, "c")[1].id
-    assert tree.leaf_below(db, line) == tree.active_leaf(db, "c")  # the variant that was shown
+    assert tree.leaf_below(db, line) == stories.active_leaf(db, "c")  # the variant that was shown
     assert stories.sessions(db)[0].updated == 5.0
 
 
@@ -77,8 +77,10 @@ def test_more_of_a_chat_moves_the_story_unless_it_is_a_branch_or_was_played_on(d
         chat(db, story)
         imported_chats.graft(db, story, CHAT, 2, branch=False)
     say(db, "x", "y")
-    stories.append(db, "played", tree.active_leaf(db, "played"), "user", "Mine.", "complete", now=6.0)
-    db.execute("UPDATE messages SET extra = '{' WHERE id = ?", (tree.active_leaf(db, "damaged"),))
+    stories.append(
+        db, "played", stories.active_leaf(db, "played"), "user", "Mine.", "complete", now=6.0
+    )
+    db.execute("UPDATE messages SET extra = '{' WHERE id = ?", (stories.active_leaf(db, "damaged"),))
     for story in ("c", "branch", "played"):
         assert imported_chats.graft(db, story, more, 4, branch=story == "branch") == 1
     ends = [told(db, story)[-1] for story in ("c", "branch", "played")]
@@ -264,7 +266,7 @@ def test_whispers_are_told_to_those_two_in_the_order_in_which_they_were_said(
 def test_an_outline_tells_where_the_story_is_and_what_it_is_asked_about(db: Connection) -> None:
     say(db, "One.", "a" * 2_000)
     retry(db, "Two.")
-    end = tree.active_leaf(db, S)
+    end = stories.active_leaf(db, S)
     found = outline.read(db, S, None)
     assert (found.focus, found.leaf, found.messages) == (end, end, 4)
     first = stories.active_path(db, S)[0].id

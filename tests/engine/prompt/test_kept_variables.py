@@ -14,7 +14,7 @@ from flower.engine.game.state import StoryState
 from flower.engine.game.steering import Persona
 from flower.engine.prompt.direction import Direction, expanded_lore
 from flower.engine.recall.base import Hit
-from flower.engine.store import exchanges, states, streaming_text
+from flower.engine.store import exchanges, states, stories, streaming_text
 from flower.engine.store.passages import Passage
 from flower.protocol.messages import ChatEnd, ErrorEvent, SystemUpdate
 from tests.engine.game.test_game import empty_database, story, told
@@ -66,14 +66,14 @@ def test_people_brought_along_stay_when_changes_are_taken_back() -> None:
     states.change_state(db, "t", lambda state: replace(state, pins=("Ned is dead.",)))
     assert states.undo_state(db, "t")
     assert not states.undo_state(db, "t")
-    assert states.state_at(db, "t", states.active_leaf(db, "t")) == brought
+    assert states.state_at(db, "t", stories.active_leaf(db, "t")) == brought
     db.close()
 
 
 def test_a_damaged_beginning_can_be_removed() -> None:
     db = empty_database()
     states.begin_story(db, "t", "w", "", "Hm.", Persona(), 1.0, StoryState(pins=("a",)), None)
-    leaf = states.active_leaf(db, "t")
+    leaf = stories.active_leaf(db, "t")
     db.execute("UPDATE messages SET extra = json_set(extra, '$.state.pins', 3) WHERE id = ?", (leaf,))
     assert states.undo_state(db, "t")
     assert states.state_at(db, "t", leaf) == StoryState()

@@ -181,7 +181,7 @@ def test_a_note_of_one_request_is_added_once_and_never_while_a_reply_grows(db: C
     assert (note.content, note.extra.told, note.role, note.status) == (
         f"note {note.id}", "told", "system", "complete"
     )  # fmt: skip
-    assert tree.active_leaf(db, S) == note.id
+    assert stories.active_leaf(db, S) == note.id
     assert stories.sessions(db)[0].updated == 5.0
     assert exchanges.add_message(db, S, "system", make, "r", 6.0) is None
     reply = exchanges.begin_exchange(db, S, "I go.", "m", None, 7.0).reply_id
@@ -200,7 +200,7 @@ def test_a_reply_is_opened_to_what_the_player_told_and_to_no_reply(db: Connectio
     assert told is not None
     opened = exchanges.open_answer(db, S, "m", 3.0)
     assert (opened.line_id, opened.line, opened.variant) == (told.id, branches.GO_ON, 0)
-    assert tree.active_leaf(db, S) == opened.reply_id
+    assert stories.active_leaf(db, S) == opened.reply_id
     stories.create_session(db, "t", "harbour", "mara", "", 1.0)
     with pytest.raises(CommandError, match="Tell what"):
         exchanges.open_answer(db, "t", "m", 2.0)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import trio.testing
 
-from flower.engine.store import paths, stories, tree
+from flower.engine.store import paths, stories
 from flower.protocol.messages import ChatHistory, ErrorEvent
 from flower.tui.render.messages import Look, MessageView, StoryPane
 from flower.tui.render.theme import load_theme
@@ -50,7 +50,7 @@ async def test_memories_of_hidden_messages_are_not_recalled(tmp_path: Path) -> N
         face, ids = await played(world)
         await face.say(f"/hide {ids[1]}")
         assert face.client.session is not None
-        leaf = await world.database.read(tree.active_leaf, face.client.session.id)
+        leaf = await world.database.read(stories.active_leaf, face.client.session.id)
         way = await world.database.read(paths.way, leaf)
         assert set(way.ids) - set(way.remembered) == {ids[1], ids[2]}
         assert ids[1] not in way.remembered

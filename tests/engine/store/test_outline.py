@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower.engine.store import branches, outline, outline_fold, stories, trash, tree
+from flower.engine.store import branches, outline, outline_fold, stories, trash
 from flower.engine.store.connection import Connection
 from flower.engine.store.outline_fold import Node, Shape, fold
 from flower.errors import CommandError
@@ -205,7 +205,7 @@ def db(db: Connection) -> Connection:
 
 
 def say(db: Connection, line: str) -> int:
-    leaf = tree.active_leaf(db, S)
+    leaf = stories.active_leaf(db, S)
     said = stories.append(db, S, leaf, "user", line, "complete", now=2.0)
     return stories.append(db, S, said, "assistant", f"{line} Yes.", "complete", now=2.0)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from flower.engine.store import paths, stories, trash, tree
+from flower.engine.store import paths, stories, trash
 from flower.engine.store.connection import Connection
 from flower.errors import CommandError
 from tests.stores import KINDS, opened
@@ -117,5 +117,5 @@ async def test_what_was_rolled_back_is_on_no_way(kind: str, tmp_path: Path) -> N
     way = await database.read(paths.way, line)
     assert (list(way.ids), way.lines) == ([ids[0], line], 2)
     with trio.move_on_after(5):
-        assert await database.read(tree.active_leaf, S) == line
+        assert await database.read(stories.active_leaf, S) == line
         await database.aclose()

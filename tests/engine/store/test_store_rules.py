@@ -120,14 +120,14 @@ def test_eight_changes_at_one_message_can_be_taken_back(db: Connection) -> None:
     while states.undo_state(db, S) and taken < 20:
         taken += 1
     assert taken == 8
-    assert states.state_at(db, S, states.active_leaf(db, S)).pins == ("pin 1",)
+    assert states.state_at(db, S, stories.active_leaf(db, S)).pins == ("pin 1",)
 
 
 def test_the_sheet_shows_clocks_as_they_stood_at_a_message(db: Connection) -> None:
     clocks = (Clock("Flood", 6, every=1), Clock("Dawn", 6, time=0.0, period_s=1.0))
-    assert states.rows(db, S, states.active_leaf(db, S)) == ()
+    assert states.rows(db, S, stories.active_leaf(db, S)) == ()
     states.change_state(db, S, lambda old: replace(old, clocks=clocks))
-    greeting = states.active_leaf(db, S)
+    greeting = stories.active_leaf(db, S)
     made = say(db, "One.", "Two.")
     rows = {
         name: dict(states.rows(db, S, leaf)) for name, leaf in (("a", greeting), ("b", made.reply_id))
@@ -143,7 +143,7 @@ def test_a_storys_other_greetings_begin_like_the_first(db: Connection) -> None:
     states.begin_story(
         db, "t", "harbour", "mara", "Morning.", Persona(), 1.0, state, '{"n": "0"}', others
     )
-    first = states.active_leaf(db, "t")
+    first = stories.active_leaf(db, "t")
     greetings = [
         row[0] for row in db.execute("SELECT id FROM messages WHERE session_id = 't' ORDER BY id")
     ]

@@ -162,7 +162,7 @@ def test_what_makes_no_sense_is_refused_with_a_sentence(db: Connection, change, 
 
 def test_a_reply_to_the_dice_can_be_written_anew_and_the_dice_stay(db: Connection) -> None:
     say(db, "One.", "First.")
-    stories.append(db, S, tree.active_leaf(db, S), "system", "Roll: 17", "complete", now=3.0)
+    stories.append(db, S, stories.active_leaf(db, S), "system", "Roll: 17", "complete", now=3.0)
     exchanges.open_answer(db, S, "m", 3.0)
     opened = retry(db, "It holds.")
     assert (opened.line, opened.variant) == (branches.GO_ON, 1)
@@ -188,7 +188,7 @@ def test_undo_goes_back_by_exchanges_and_redo_forth(db: Connection) -> None:
 
 def test_a_note_between_the_lines_is_a_step_of_its_own(db: Connection) -> None:
     say(db, "One.", "First.")
-    leaf = tree.active_leaf(db, S)
+    leaf = stories.active_leaf(db, S)
     stories.append(db, S, leaf, "system", "Roll 1d20: 17", "complete", now=3.0)
     say(db, "Two.", "Second.")
     tree.undo(db, S)
@@ -474,7 +474,7 @@ class AnyCommands(RuleBasedStateMachine):
 
     @rule()
     def roll(self) -> None:
-        leaf = tree.active_leaf(self.db, S)
+        leaf = stories.active_leaf(self.db, S)
         self.keep(stories.append(self.db, S, leaf, "system", "Roll.", "complete", now=self.tick()))
 
     @rule(data=st.data())
@@ -529,46 +529,46 @@ class AnyCommands(RuleBasedStateMachine):
 
     @rule()
     def delete_and_restore_is_no_change(self) -> None:
-        leaf = tree.active_leaf(self.db, S)
+        leaf = stories.active_leaf(self.db, S)
         if leaf is not None and tree.chosen_child(self.db, leaf) is None:
             shown = stories.tree(self.db, S)
             trash.discard(self.db, S, leaf, self.tick())
             trash.restore_messages(self.db, S, leaf)
-            assert tree.active_leaf(self.db, S) == leaf
+            assert stories.active_leaf(self.db, S) == leaf
             assert stories.tree(self.db, S) == shown
 
     @rule()
     def undo(self) -> None:
         """undo, then redo, is where one was."""
-        leaf = tree.active_leaf(self.db, S)
+        leaf = stories.active_leaf(self.db, S)
         if self.attempt(lambda: tree.undo(self.db, S)) is not None:
-            above = tree.active_leaf(self.db, S)
+            above = stories.active_leaf(self.db, S)
             tree.redo(self.db, S)
-            assert tree.active_leaf(self.db, S) == leaf
+            assert stories.active_leaf(self.db, S) == leaf
             tree.undo(self.db, S)
-            assert tree.active_leaf(self.db, S) == above
+            assert stories.active_leaf(self.db, S) == above
 
     @rule()
     def redo(self) -> None:
         """redo, then undo, is where one was."""
-        leaf = tree.active_leaf(self.db, S)
+        leaf = stories.active_leaf(self.db, S)
         if self.attempt(lambda: tree.redo(self.db, S)) is not None:
-            below = tree.active_leaf(self.db, S)
+            below = stories.active_leaf(self.db, S)
             tree.undo(self.db, S)
-            assert tree.active_leaf(self.db, S) == leaf
+            assert stories.active_leaf(self.db, S) == leaf
             tree.redo(self.db, S)
-            assert tree.active_leaf(self.db, S) == below
+            assert stories.active_leaf(self.db, S) == below
 
     @precondition(lambda self: len(self.written) > 4)
     @rule()
     def walk_up_and_down(self) -> None:
         """All undos, then as many redos, lead back to the same end."""
-        leaf, steps = tree.active_leaf(self.db, S), 0
+        leaf, steps = stories.active_leaf(self.db, S), 0
         while self.attempt(lambda: tree.undo(self.db, S)) is not None:
             steps += 1
         for _ in range(steps):
             tree.redo(self.db, S)
-        assert tree.active_leaf(self.db, S) == leaf
+        assert stories.active_leaf(self.db, S) == leaf
 
     @invariant()
     def no_word_is_lost(self) -> None:
@@ -578,7 +578,7 @@ class AnyCommands(RuleBasedStateMachine):
     @invariant()
     def one_active_path_of_visible_messages(self) -> None:
         path = stories.active_path(self.db, S)
-        leaf = tree.active_leaf(self.db, S)
+        leaf = stories.active_leaf(self.db, S)
         assert [m.id for m in path] == sorted(stories.path_ids(self.db, leaf))
         assert all(stories.visible(self.db, S, m.id) for m in path)
         assert not path or path[0].parent_id is None

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
 from flower.engine.game.state import StoryState
-from flower.engine.store import outline, search, states, stories, tree
+from flower.engine.store import outline, search, states, stories
 from tests.engine.game.test_game import count
 from tests.engine.store.test_tree import AnyCommands, S
 from tests.postgres_cluster import needed
@@ -53,7 +53,7 @@ class FollowsTheStory(AnyCommands):
 
     def way(self) -> list[int]:
         """Returns the messages from the root to where the story stands, by what was written down here."""
-        message = tree.active_leaf(self.db, S) or 0
+        message = stories.active_leaf(self.db, S) or 0
         found = []
         while message:
             found.append(message)
@@ -114,7 +114,7 @@ class FollowsTheStory(AnyCommands):
     def dice_lore_memories_and_summaries_are_those_of_the_way(self) -> None:
         way = self.way()
         path = stories.active_path(self.db, S)
-        assert sorted(stories.path_ids(self.db, tree.active_leaf(self.db, S))) == way  # of memories
+        assert sorted(stories.path_ids(self.db, stories.active_leaf(self.db, S))) == way  # of memories
         assert [m.content for m in path] == [self.written[message] for message in way]
         assert [m.id for m in path if m.role == "system"] == [
             message for message in way if self.roles[message] == "system"

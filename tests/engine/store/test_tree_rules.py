@@ -210,17 +210,17 @@ def test_a_story_begins_again_with_the_greeting_it_had(db: Connection) -> None:
     states.begin_story(
         db, "t", "harbour", "mara", "Morning.", Persona(), 1.0, StoryState(), None, others
     )
-    first = tree.active_leaf(db, "t")
+    first = stories.active_leaf(db, "t")
     exchanges.begin_exchange(db, "t", "I go.", "m", None, 2.0)
     tree.go(db, "t", None)
-    assert tree.active_leaf(db, "t") == first
+    assert stories.active_leaf(db, "t") == first
     stories.create_session(db, "u", "harbour", "mara", "", 1.0)
     made = exchanges.begin_exchange(db, "u", "I begin.", "m", None, 2.0)
     streaming_text.end(db, made.reply_id, "You do.", "complete")
     tree.undo(db, "u")
-    assert tree.active_leaf(db, "u") is None
+    assert stories.active_leaf(db, "u") is None
     assert tree.redo(db, "u").id == made.user_id
-    assert tree.active_leaf(db, "u") == made.reply_id
+    assert stories.active_leaf(db, "u") == made.reply_id
 
 
 def test_at_a_line_the_story_stands_at_the_answer_shown_last_else_the_newest(db: Connection) -> None:
@@ -233,7 +233,7 @@ def test_at_a_line_the_story_stands_at_the_answer_shown_last_else_the_newest(db:
     stories.append(db, S, line, "system", "A note.", "complete", now=3.0)
     tree.go(db, S, line)
     assert told(db)[-1] == "c"
-    bare = stories.append(db, S, tree.active_leaf(db, S), "user", "Two.", "complete", now=3.0)
+    bare = stories.append(db, S, stories.active_leaf(db, S), "user", "Two.", "complete", now=3.0)
     tree.go(db, S, bare)
     assert told(db)[-1] == "Two."
 

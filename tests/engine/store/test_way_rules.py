@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flower import limits
-from flower.engine.store import branches, stories, streaming_text, tree, users
+from flower.engine.store import branches, stories, streaming_text, users
 from flower.engine.store.connection import Connection
 from flower.engine.store.paths import Ids, Paths, _SavedWay, way
 from flower.engine.store.postgres import dialect
@@ -59,10 +59,10 @@ def test_variants_are_chosen_by_number_or_round_the_end(
     db: Connection, number: int, step: bool, at: int
 ) -> None:
     say(db, "I look.", "You see.")
-    reply = tree.active_leaf(db, S)
+    reply = stories.active_leaf(db, S)
     for _ in range(2):
         branches.open_variant(db, S, None, "m", 3.0)
-    assert tree.active_leaf(db, S) != reply
+    assert stories.active_leaf(db, S) != reply
     assert branches.choose_variant(db, S, None, number, step=step) == (at, 3)
     for wrong in (0, 4):
         with pytest.raises(CommandError, match="has the variants 1 to 3"):
@@ -71,7 +71,7 @@ def test_variants_are_chosen_by_number_or_round_the_end(
 
 def test_a_branch_whose_end_is_in_the_trash_ends_above_it(db: Connection) -> None:
     say(db, "I look.", "You see.")
-    end = tree.active_leaf(db, S)
+    end = stories.active_leaf(db, S)
     branches.begin(db, S, None, "other", 2.0)
     say(db, "I go.", "You went.")
     db.execute("UPDATE messages SET deleted = 1.0 WHERE id IN (?, ?)", (end, (end or 0) - 1))
@@ -100,7 +100,7 @@ def test_ways_of_few_messages_are_kept_the_oldest_forgotten(monkeypatch: pytest.
 
 
 def test_a_way_knows_the_nearest_of_each_kind(db: Connection) -> None:
-    greeting = tree.active_leaf(db, S)
+    greeting = stories.active_leaf(db, S)
     assert greeting is not None
     say(db, "I look.", "You see.")
     say(db, "((aside))", "Yes.")
