@@ -328,7 +328,7 @@ def test_a_page_is_shown_as_scripts_make_it(
     asked: dict[str, object] = {}
     page: Any = Page(count)
     monkeypatch.setattr(scripted.tree, "page", lambda *_: page)
-    monkeypatch.setattr(scripted.tree, "active_leaf", lambda *_: 12)
+    monkeypatch.setattr(scripted.stories, "active_leaf", lambda *_: 12)
     monkeypatch.setattr(scripted.states, "steering", lambda *_: Steering(cast=Cast(members=("olaf",))))
     monkeypatch.setattr(
         scripted.states, "current_at", lambda *args: asked.update(leaf=args[2], created=args[3])

@@ -296,7 +296,7 @@ def test_a_window_is_kept_where_the_story_still_goes_through_it(
 ) -> None:
     page, forgets = [Page([])], list[str]()
     monkeypatch.setattr(edits, "scripted_page", lambda *_: page[0])
-    monkeypatch.setattr(tree, "active_leaf", lambda *_: 9)
+    monkeypatch.setattr(stories, "active_leaf", lambda *_: 9)
     monkeypatch.setattr(tree, "on_path", lambda *_: on_path)
     monkeypatch.setattr(tree, "forget_window", lambda _, key: forgets.append(key))
     services: Any = SimpleNamespace(assets=None, scripts=None)
