@@ -79,8 +79,12 @@ class Face:
 
     @property
     def notice(self) -> str:
-        """The newest thing that the engine itself has said."""
-        return self.of(SystemUpdate)[-1].content
+        """The newest thing that the engine itself has said.
+
+        An update without words says nothing: it has a part of the state, and may come at any time, such as the list of
+        stories, for which virtual time passes while a thread writes a file.
+        """
+        return [event.content for event in self.of(SystemUpdate) if event.content][-1]
 
     @property
     def text(self) -> str:
