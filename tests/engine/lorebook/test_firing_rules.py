@@ -179,6 +179,20 @@ def test_what_fired_may_bring_others() -> None:
     assert chain(of_book={"recursive": False}) == ["a"]
 
 
+def test_a_long_row_of_entries_ends_after_so_many_passes() -> None:
+    row = [entry(f"{number}", f"k{number}", f"k{number + 1}") for number in range(302)]
+    assert len(play(*row, said="k0", settings=ScanSettings(recursion_steps=300)).fired) == 300
+
+
+@pytest.mark.parametrize("fields", [{"content": "word " * 99}, {"probability": 10}])
+def test_what_has_no_room_or_no_luck_has_no_second_try(fields: dict[str, Any]) -> None:
+    unlucky = Entry(uid="x", keys=("lamp",), **fields)
+    entries = [entry("a", "lamp", "Of brass.", order=200), unlucky, entry("b", "brass")]
+    outcome = play(*entries, said="lamp", settings=ScanSettings(budget=20))
+    assert fired(outcome) == ["a", "b"]
+    assert [[found.uid for found in one.winners] for one in outcome.passes] == [["a", "x"], ["b"], []]
+
+
 def test_what_fired_is_not_read_while_further_messages_are() -> None:
     """It is in the next pass of another kind, such as one that lets in an entry that waits."""
     settings = ScanSettings(recursive=False, min_activations=3)
@@ -460,6 +474,7 @@ def test_whole_words_are_found(text: str, key: str, ascii_only: bool, stands: bo
         ("/bel+/", "a bell", True), ("/BELL/", "a bell", False), ("/BELL/i", "a bell", True),
         ("/bell/y", "a bell", False),
         ("/a b/y", "a bell", True), (r"/a\/b/", "a/b", True), ("/a/b/", "a/b", None), ("//", "", None),
+        (r"//a\\/", "/a\\", None),
         ("/bell/z", "bell", None),
         ("/(/", "(", None), ("bell", "bell", None), ("/^bell$/m", "a\nbell", True),
     ],
@@ -492,6 +507,7 @@ def test_patterns_have_so_much_time_each_and_together() -> None:
     assert matching.bare("(", False) is None
     assert matching.stems("колоколами") == ["колоколам", "колокола", "колокол"]
     assert matching.stems("bell") == []
+    assert matching.stems("кот9а") == []  # an ending is of letters only
 
 
 def test_macros_of_entries_see_what_others_set() -> None:

@@ -97,11 +97,12 @@ def test_patterns_see_one_text_with_its_parts_in_order() -> None:
     sources = {TextSource.SCENARIO: "Dusk.", TextSource.PERSONA: "A smith.", TextSource.DESCRIPTION: ""}
     text = ScanText(KeyIndex(()), ["new", "old"], sources, ["note"])
     every = View(9, tuple(TextSource), True)
-    assert not text.grown
+    grown = [text.grown]
     assert text.text(View(1, (), True)) == "\x01new\n\x01note"
     assert text.text(every) == "\x01new\n\x01old\n\x01A smith.\n\x01Dusk.\n\x01note"
     text.add("brought")
-    assert text.grown
+    grown.append(text.grown)
+    assert grown == [False, True]
     assert text.text(every) == "\x01new\n\x01old\n\x01A smith.\n\x01Dusk.\n\x01note\n\x01brought"
     assert text.text(View(1, (TextSource.SCENARIO,), False)) == "\x01new\n\x01Dusk.\n\x01note"
 
