@@ -110,6 +110,16 @@ def test_an_entry_reads_so_many_of_the_newest_messages(fields: dict[str, Any], r
         assert fired(one(said, **fields)) == (["a"] if back < read else [])
 
 
+@pytest.mark.parametrize("fields", [{"scan_depth": 9}, {"settings": ScanSettings(depth=9)}])
+def test_no_entry_reads_further_back_than_the_bound(
+    fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flower.limits.LORE_SCAN_DEPTH", 3)
+    for back in range(5):
+        said = "|".join("lamp" if n == back else "dark" for n in range(4, -1, -1))
+        assert fired(one(said, **fields)) == (["a"] if back < 3 else [])
+
+
 def test_an_entry_reads_the_texts_it_names() -> None:
     sources = {TextSource.PERSONA: "A lamp.", TextSource.SCENARIO: "Dark."}
     for scanned, fires in (((), False), ((TextSource.PERSONA,), True), ((TextSource.SCENARIO,), False)):

@@ -55,6 +55,13 @@ def test_words_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> 
     ]
 
 
+def test_one_text_of_many_words_keeps_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "LORE_REMEMBERED_WORDS", 300)
+    half = KeyIndex((Term("oil", whole=False),))._folded
+    half.find(" ".join(f"word{number}" for number in range(700)))
+    assert len(half._candidates) == 100
+
+
 @pytest.mark.parametrize(
     ("texts", "chars", "words", "letters"), [(0, 0, 1, 0), (1, 5, 2, 3), (3, 99, 3, 9)]
 )
