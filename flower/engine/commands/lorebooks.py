@@ -18,7 +18,7 @@ from flower.engine.prompt.record import kept_by, named, why
 from flower.engine.prompt.turn_input import Services
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client, Session
-from flower.engine.store import selections, states, stories
+from flower.engine.store import seats, selections, states, stories
 from flower.engine.store.connection import Connection
 from flower.engine.store.extra import MessageExtra
 from flower.engine.store.library import books
@@ -48,7 +48,7 @@ async def list_books(engine: Engine, client: Client, argument: str) -> None:
 
 def _rows(db: Connection, user: int) -> list[tuple[StoredBook, str]]:
     rows = []
-    mine = set(stories.seen_ids(db, user))
+    mine = set(seats.seen_ids(db, user))
     for stored in books.listed(db, user):
         whose = [
             "everything" if owner is Owner.ALL else f"{owner.value} {owner_id}"

@@ -36,12 +36,11 @@ _SAID_ABOUT = re.compile(
     r"(?P<who>he|she|they|[A-Z][\w'-]+(?: [A-Z][\w'-]+)?) "
     r"(?:just )?(?:say|said|tell|told)(?: me| us)? (?:about|of) (?P<topic>[^?.!]{2,60})"
 )
-_READS = re.compile(
-    r"\b(?:letter|note|page|paper|book|sign|notice|log|ledger|map|card)\b.*\bwhat (?:does|do) (?:it|"
-    r"they) (?:say|read|show)\b|"
-    r"\bwhat (?:does|do) the (?:\w+ )?(?:letter|note|page|paper|book|sign|notice|log|ledger|map|"
-    r"card) (?:say|read|show)\b",
-    re.IGNORECASE,
+_WRITTEN = r"(?:letter|note|page|paper|book|sign|notice|log|ledger|map|card)"
+_WRITING = re.compile(rf"\b{_WRITTEN}\b", re.IGNORECASE)
+_ITS_WORDS = re.compile(r"\bwhat (?:does|do) (?:it|they) (?:say|read|show)\b", re.IGNORECASE)
+_THE_WORDS = re.compile(
+    rf"\bwhat (?:does|do) the (?:\w+ )?{_WRITTEN} (?:say|read|show)\b", re.IGNORECASE
 )
 _WEATHER = re.compile(
     r"^(?:is|was) (?:it|there) (?:still |very |really |any )?(?P<sky>rain|snow|fog|mist|wind|storm|dark|light|sun|"
@@ -79,10 +78,20 @@ def searches_own_things(text: str) -> bool:
 def answer_now(context: Context) -> Paragraphs | None:
     """Returns the answer to a question about what is at hand, None when the question is another."""
     text = context.line.text
-    if _READS.search(text) and (written := context.first_of()) is not None:
+    if _asks_to_read(text) and (written := context.first_of()) is not None:
         return [[context.say("reads", context.fact_slots(written))], [remark(context, 30)]]
     answer = _now(context, text)
     return [[answer], [remark(context, 30)]] if answer else None
+
+
+def _asks_to_read(text: str) -> bool:
+    """Whether a line asks what is written in something that it names, there or before in the same line."""
+    for line in text.split("\n"):
+        # From the first such thing on, and not from each: many of them in one line would cost a square.
+        written = _WRITING.search(line)
+        if written is not None and _ITS_WORDS.search(line, written.end()):
+            return True
+    return _THE_WORDS.search(text) is not None
 
 
 def _now(context: Context, text: str) -> str:

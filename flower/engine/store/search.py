@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from flower.engine.store import paths, stories
+from flower.engine.store import paths, seats, stories
 
 if TYPE_CHECKING:
     from flower.engine.store.connection import Connection
@@ -46,7 +46,7 @@ def search(
     names_owners = getattr(db, "search_index", None) is not None  # that of a server's stories
     in_texts, owners, condition, values = _in_texts(phrases, names_owners), "", "", list[str]()
     if user or stories.has_others(db):
-        seen = stories.seen(db, user)
+        seen = seats.seen(db, user)
         if names_owners:
             owners = _by_owners({user, *(owner for _, owner in seen)})
         # Whoever has somebody at one table has other stories too: rows decide what may be seen.

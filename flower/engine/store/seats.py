@@ -173,3 +173,19 @@ def by_code(db: Connection, text: str, now: float) -> tuple[str, str] | None:
     )
     same = hmac.compare_digest(hash_of(halves[1] if halves else ""), bytes(row[0]) if row else _NONE)
     return (str(row[1]), str(row[2])) if row is not None and same else None
+
+
+def seen_ids(db: Connection, user: int) -> list[str]:
+    """Returns the ids of the stories that a user may see."""
+    return [session_id for session_id, _ in seen(db, user)]
+
+
+def seen(db: Connection, user: int) -> list[tuple[str, int]]:
+    """Returns the stories that a user may see: the id of each, and who made it."""
+    rows = db.execute(
+        "SELECT id, owner FROM sessions WHERE owner = ? AND deleted IS NULL"
+        " UNION SELECT t.session_id, s.owner FROM seats t CROSS JOIN sessions s ON s.id = t.session_id"
+        " WHERE t.user_id = ?",
+        (user, user),
+    )
+    return [(session_id, owner) for session_id, owner in rows]

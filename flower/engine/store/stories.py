@@ -237,22 +237,6 @@ def is_owner(db: Connection, session_id: str, user: int) -> bool:
     return db.execute(mine, (session_id, user)).fetchone() is not None
 
 
-def seen_ids(db: Connection, user: int) -> list[str]:
-    """Returns the ids of the stories that a user may see."""
-    return [session_id for session_id, _ in seen(db, user)]
-
-
-def seen(db: Connection, user: int) -> list[tuple[str, int]]:
-    """Returns the stories that a user may see: the id of each, and who made it."""
-    rows = db.execute(
-        "SELECT id, owner FROM sessions WHERE owner = ? AND deleted IS NULL"
-        " UNION SELECT t.session_id, s.owner FROM seats t CROSS JOIN sessions s ON s.id = t.session_id"
-        " WHERE t.user_id = ?",
-        (user, user),
-    )
-    return [(session_id, owner) for session_id, owner in rows]
-
-
 # --- messages -----------------------------------------------------------------------------------
 
 

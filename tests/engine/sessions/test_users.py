@@ -118,7 +118,7 @@ def test_seats_codes_guests_and_whispers_are_the_same_in_both_databases(db: Conn
     assert [one.id for one in stories.sessions(db, user=ned, archived=True)] == ["s2", "s1"]
     assert [one.id for one in stories.sessions(db, user=ines)] == ["s1"]
     assert stories.sessions(db, user=0) == []
-    assert sorted(stories.seen_ids(db, ned)) == ["s1", "s2"]
+    assert sorted(seats.seen_ids(db, ned)) == ["s1", "s2"]
     code = users.new_token()
     seats.add_code(db, "s1", code, "player", 10.0, 1.0)
     guest = seats.seat_guest(db, code.text, 2.0)

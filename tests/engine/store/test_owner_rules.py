@@ -133,12 +133,12 @@ def test_a_user_sees_the_stories_they_made_and_those_at_whose_table_they_sit(db:
         stories.create_session(db, story, "harbour", "mara", "Hello.", 2.0, owner)
     seats.give(db, "b", THEIRS, seats.READER, 1.0)
     assert stories.has_others(db)
-    assert sorted(stories.seen_ids(db, THEIRS)) == ["a", "b"]
+    assert sorted(seats.seen_ids(db, THEIRS)) == ["a", "b"]
     assert sorted(one.id for one in stories.sessions(db, user=THEIRS)) == ["a", "b"]
     assert [stories.is_owner(db, "a", user) for user in (OURS, THEIRS)] == [False, True]
     assert [stories.count_sessions(db, owner) for owner in (None, OURS, THEIRS, 2)] == [4, 1, 1, 2]
     trash.delete(db, "a", 3.0)
-    assert stories.seen_ids(db, THEIRS) == ["b"]
+    assert seats.seen_ids(db, THEIRS) == ["b"]
     assert stories.is_owner(db, "a", THEIRS)
     assert stories.count_sessions(db, THEIRS) == 1
 
