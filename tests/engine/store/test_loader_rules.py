@@ -327,3 +327,33 @@ def test_a_message_follows_an_older_one_that_is_here(
     rows = {row["id"]: row for row in library()["messages"]}
     with pytest.raises(ImportFileError, match="a row of messages is none"):
         taken(db, messages=[{**rows[number], "parent_id": above} for number, above in parents.items()])
+
+
+@pytest.mark.parametrize(
+    ("scope", "kind", "message", "count"),
+    [
+        ("memory:s", "memory", 2, 1),
+        ("memory:s", "memory", None, 1),
+        ("memory:s", "memory", 9, 0),
+        ("memory:s", "lore", 2, 0),
+        ("memory:other", "memory", None, 0),
+        ("lore:harbour", "lore", None, 0),
+    ],
+)
+def test_a_memory_comes_with_its_story_and_its_message(
+    db: Connection, scope: str, kind: str, message: int | None, count: int
+) -> None:
+    found = taken(db)
+    row = {
+        "id": 5,
+        "scope": scope,
+        "kind": kind,
+        "message_id": message,
+        "title": "",
+        "text": "Fog.",
+        "source": "x",
+    }
+    found.take("passages", with_columns("passages", row))
+    assert found.counts.get("passages", 0) == count
+    sources = [source for (source,) in db.execute("SELECT source FROM passages").fetchall()]
+    assert sources == ([f"message:{message}" if message else "x"] if count else [])

@@ -15,7 +15,7 @@ from trio.testing import MockClock
 from flower.engine.store import paths, schema, streaming_text
 from flower.engine.store.postgres import definitions, dialect, fences
 from flower.engine.store.sqlite.database import Database
-from flower.engine.store.transactions import Inline
+from flower.engine.store.transactions import Inline, OneThread
 from flower.errors import ElsewhereError, StoreError
 
 pytest.importorskip("psycopg")
@@ -819,3 +819,17 @@ def test_signs_of_life_go_on_after_what_fails(
     life.is_dead = True
     life._run()
     assert len(waits) == 4
+
+
+def test_the_connection_that_writes_keeps_ways_and_the_slow_one_only_reads(
+    life: pulse.Pulse, server: Server, tmp_path: Path
+) -> None:
+    made = database.PostgresDatabase("url", tmp_path / "flower.db", Inline(), 7)
+    assert (made.path, made.commits, made._batch) == (tmp_path / "flower.db", 0, None)
+    assert made._link.held().paths is not None
+    assert made._slow.held().paths is None
+    assert [settings.get("flower.engine") for settings in server.settings] == ["7", None]
+    assert isinstance(made._run_slow, Inline)  # else long searches had a thread of their own
+    threads = database.PostgresDatabase("url", tmp_path / "flower.db", OneThread(), 7)
+    assert isinstance(threads._run_slow, OneThread)
+    assert threads._run_slow is not threads._run
