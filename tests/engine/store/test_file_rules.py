@@ -6,13 +6,17 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import trio
 
 from flower import limits
 from flower.engine.store import schema, stories
+from flower.engine.store.connection import Connection
 from flower.engine.store.paths import Paths
 from flower.engine.store.sqlite import connection, database, file
+from flower.engine.store.transactions import Inline, OneThread
 from flower.errors import StoreError
 from tests import stores
 
@@ -251,3 +255,138 @@ def test_a_connection_that_keeps_no_ways_reads_the_same_path(db: sqlite3.Connect
     }  # fmt: skip
     assert stories.path(db, None) == []
     assert [one.id for one in stories.active_path(db, "s", most=2)] == [7, 8]
+
+
+def opened(path: Path) -> database.Database:
+    return database.Database(connection.connect(path, lambda _: None), path, Inline())
+
+
+async def test_a_file_has_one_engine_which_waits_for_nobody(path: Path) -> None:
+    one = opened(path)
+    assert (one.shared, one.path, one.until_flush(2.5)) == (False, path, 2.5)
+    assert (await one.lease("s"), await one.lease("s", opens=False)) == ((), ())
+    assert (await one.others(), await one.elsewhere()) == ((), "")
+    one.leave("s")
+    one.follow(lambda *_: pytest.fail("nobody changes anything"))
+    await one.drain()
+    await one.check_place()
+    await one.aclose()
+
+
+async def test_what_is_asked_is_asked_with_all_that_was_said(path: Path) -> None:
+    one = opened(path)
+
+    def ask(db: Connection, /, *values: int, **names: int) -> tuple[object, ...]:
+        return (db.execute("SELECT count(*) FROM sessions").fetchone()[0], *values, names)
+
+    for way in (one.read, one.read_slowly, one.write, one.write_batched):
+        assert await way(ask, 3, 4, more=5) == (0, 3, 4, {"more": 5})
+    await one.aclose()
+
+
+async def test_what_reads_long_has_a_connection_that_writes_nothing(path: Path) -> None:
+    one = opened(path)
+    other = await one.read_slowly(lambda db: db)
+    assert other is not await one.read(lambda db: db)
+    with pytest.raises(sqlite3.ProgrammingError):
+        other.execute("SELECT 1")  # closed after use
+    with pytest.raises(StoreError):
+        await one.read_slowly(lambda db: db.execute("DELETE FROM sessions"))
+    with pytest.raises(StoreError, match="refused"):
+        await one.read(lambda db: db.execute("SELECT nonsense"))
+    await one.aclose()
+
+
+async def test_a_write_is_whole_or_nothing_and_needs_its_file_in_its_place(path: Path) -> None:
+    one = opened(path)
+
+    def broken(db: Connection) -> None:
+        stories.create_session(db, "s", "harbour", "mara", "Hello.", 1.0)
+        raise ValueError("a bug")
+
+    with pytest.raises(ValueError, match="a bug"):
+        await one.write(broken)
+    assert await one.read(stories.count_sessions) == 0
+    await one.write(lambda db: stories.create_session(db, "s", "harbour", "mara", "Hello.", 1.0))
+    assert await one.read(stories.count_sessions) == 1
+    path.rename(path.with_name("elsewhere.db"))
+    for way in (one.write, one.write_batched):
+        with pytest.raises(StoreError, match="was moved or deleted while the engine runs"):
+            await way(stories.count_sessions)
+    assert await one.read(stories.count_sessions) == 1  # the story is still to be seen
+    await one.aclose()
+
+
+async def test_a_file_that_is_gone_and_cannot_be_copied_is_told_without_a_copy(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = opened(path)
+    tries: list[Path] = []
+    monkeypatch.setattr(database, "_rescue", lambda _db, gone: tries.append(gone))
+    path.unlink()
+    for _ in range(2):
+        with pytest.raises(StoreError, match=r"no copy could be made\. Stop"):
+            await one.check_place()
+    assert tries == [path, path]  # a disk may have room by then
+    await one.aclose()
+
+
+async def test_another_file_in_its_place_is_not_the_one_that_was_opened(path: Path) -> None:
+    one = opened(path)
+    other = path.with_name("other.db")
+    other.write_bytes(stores.empty_file())
+    other.replace(path)
+    with pytest.raises(StoreError, match="was moved or deleted"):
+        await one.check_place()
+    await one.aclose()
+
+
+async def test_a_closed_database_has_its_log_folded_in_and_is_closed_on_a_full_disk_too(
+    path: Path,
+) -> None:
+    one = opened(path)
+    await one.write(lambda db: stories.create_session(db, "s", "harbour", "mara", "Hello.", 1.0))
+    log = path.with_name("flower.db-wal")
+    assert log.stat().st_size > 0
+    await one.aclose()
+    assert not log.exists() or log.stat().st_size == 0
+
+    asked: list[str] = []
+
+    class Full(SimpleNamespace):
+        def execute(self, sql: str) -> None:
+            asked.append(sql)
+            raise sqlite3.OperationalError("database or disk is full")
+
+    full = Full(close=lambda: asked.append("closed"))
+    with trio.CancelScope() as scope:
+        scope.cancel()  # the end of the engine, which is not to leave it open
+        await database.Database(full, path, OneThread()).aclose()  # type: ignore[arg-type]
+    assert (asked[0], asked[-1]) == ("PRAGMA optimize", "closed")
+
+
+async def test_long_reads_have_a_thread_of_their_own_where_there_are_threads(path: Path) -> None:
+    before: list[int] = []
+    one = await database.Database.open(path, before_migration=before.append)
+    assert isinstance(one._run, OneThread)
+    assert isinstance(one._run_slow, OneThread)
+    assert one._run_slow is not one._run
+    await one.aclose()
+    still = opened(path)
+    assert isinstance(still._run_slow, Inline)
+    assert before == []  # nothing is migrated in a new one
+    await still.aclose()
+
+
+def test_a_copy_of_what_is_gone_is_private_and_never_fails_loudly(
+    path: Path, db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.strftime", lambda form, at: form)
+    kept = database._rescue(db, path)
+    assert kept == path.parent / "backups" / "flower-%Y%m%d-%H%M%S-rescued.db"
+    assert kept.parent.stat().st_mode & 0o777 == 0o700
+    assert sorted(one.name for one in kept.parent.iterdir()) == [kept.name]  # no log beside it
+    assert database._rescue(db, path) == kept  # the folder may be there
+    closed = sqlite3.connect(":memory:")
+    closed.close()
+    assert database._rescue(closed, path) is None
