@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -390,3 +392,160 @@ def test_a_copy_of_what_is_gone_is_private_and_never_fails_loudly(
     closed = sqlite3.connect(":memory:")
     closed.close()
     assert database._rescue(closed, path) is None
+
+
+def with_story(path: Path) -> None:
+    with closing(connection.connect(path, lambda _: None)) as db:
+        stories.create_session(db, "s", "harbour", "mara", "Hello.", 1.0)
+
+
+def test_on_a_disk_that_cannot_be_written_stories_are_read_from_memory(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_story(path)
+    refusals: list[Path] = []
+
+    def refuse(refused: Path) -> sqlite3.Connection:
+        refusals.append(refused)
+        raise sqlite3.OperationalError("attempt to write a readonly database")
+
+    monkeypatch.setattr(file, "_tried", refuse)
+    monkeypatch.setattr("os.access", lambda folder, mode: folder != path.parent or mode != os.W_OK)
+    with file.reading(path) as db:
+        assert stories.count_sessions(db) == 1
+        assert db.execute("PRAGMA database_list").fetchone()[2] == ""  # in memory
+    with pytest.raises(file.UnreadableError, match="readonly"), file.reading(path.with_name("none.db")):
+        pass
+    monkeypatch.setattr("os.access", lambda *_: True)
+    with pytest.raises(file.UnreadableError, match="readonly"), file.reading(path):
+        pass
+    assert refusals == [path, path.with_name("none.db"), path]
+
+    def fail(*_: object) -> None:
+        raise OSError("input/output error")
+
+    monkeypatch.setattr("os.access", lambda *_: False)
+    monkeypatch.setattr("shutil.copyfile", fail)
+    with pytest.raises(file.UnreadableError, match="readonly"), file.reading(path):
+        pass
+
+
+def test_what_is_read_beside_an_engine_is_closed_and_its_errors_are_told(
+    path: Path, tmp_path: Path
+) -> None:
+    with file.reading(path) as db:
+        pass
+    with pytest.raises(sqlite3.ProgrammingError):
+        db.execute("SELECT 1")
+    with pytest.raises(file.UnreadableError, match="no such table: nonsense"), file.reading(path) as db:
+        db.execute("SELECT * FROM nonsense")
+    with pytest.raises(file.UnreadableError, match="readonly"), file.reading(path) as db:
+        db.execute("DELETE FROM sessions")
+    with pytest.raises(file.UnreadableError), file.reading(tmp_path):
+        pass
+    with (
+        pytest.raises(file.UnreadableError, match="unable to open"),
+        file.reading(tmp_path / "none.db"),
+    ):
+        pass
+    (tmp_path / "noise.db").write_bytes(b"noise" * 1000)
+    with (
+        pytest.raises(file.UnreadableError, match="not a database"),
+        file.reading(tmp_path / "noise.db"),
+    ):
+        pass
+    odd = tmp_path / "50% ?#.db"
+    odd.write_bytes(path.read_bytes())
+    with file.reading(odd) as db:
+        assert stories.count_sessions(db) == 0
+    with closing(connection.open_reader(odd)) as db:
+        assert stories.count_sessions(db) == 0
+    assert not (tmp_path / "50% ").exists()
+
+
+def test_a_log_is_folded_in_and_one_of_a_damaged_database_left(path: Path, tmp_path: Path) -> None:
+    log = path.with_name("flower.db-wal")
+    with closing(connection.connect(path, lambda _: None)) as db:
+        stories.create_session(db, "s", "harbour", "mara", "Hello.", 1.0)
+        assert log.stat().st_size > 0
+        file.fold_log(path)
+        assert log.stat().st_size == 0
+    noise = tmp_path / "noise.db"
+    noise.write_bytes(b"noise" * 1000)
+    file.fold_log(noise)
+    assert noise.read_bytes() == b"noise" * 1000
+
+
+@pytest.mark.parametrize(("mode", "private"), [
+    (0o600, True), (0o700, True), (0o400, True), (0o640, False), (0o604, False), (0o610, False), (0o601, False),
+])  # fmt: skip
+def test_a_file_is_private_when_nobody_else_has_any_right_to_it(
+    path: Path, mode: int, private: bool
+) -> None:
+    path.chmod(mode)
+    assert file.is_private(path) is private
+    path.chmod(0o600)
+
+
+def test_a_file_is_brought_to_the_disk_before_and_its_folder_after_it_is_put_in_place(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft = tmp_path / "draft"
+    draft.write_bytes(b"new")
+    synced: list[tuple[bool, bytes]] = []
+    closed: list[int] = []
+    close = os.close
+
+    def sync(descriptor: int) -> None:
+        synced.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), path.read_bytes()[:3]))
+        if synced[-1][0]:
+            raise OSError("no such thing for folders")  # on some file systems
+
+    def noted(descriptor: int) -> None:
+        closed.append(descriptor)
+        close(descriptor)
+
+    monkeypatch.setattr("os.fsync", sync)
+    monkeypatch.setattr("os.close", noted)
+    file.replace_durably(draft, path)
+    assert synced == [(False, b"SQL"), (True, b"new")]
+    assert len(closed) == 2
+
+    def fail(_: int) -> None:
+        raise OSError("input/output error")
+
+    monkeypatch.setattr("os.fsync", fail)
+    draft.write_bytes(b"newer")
+    with pytest.raises(OSError, match="input/output error"):
+        file.replace_durably(draft, path)
+    assert path.read_bytes() == b"new"  # what cannot be brought to the disk takes no place
+    assert len(closed) == 3
+
+
+def test_a_damaged_database_makes_no_copy_and_no_backup(path: Path, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+        db.execute("INSERT INTO sessions (id, world_id, character_id, title, created, updated)"
+                   " VALUES ('s', '', '', 'Fog', 1, 1)")  # fmt: skip
+        db.commit()
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("UPDATE sqlite_master SET rootpage = 2 WHERE name = 'messages'")
+        db.commit()
+    with pytest.raises(StoreError, match=r"damaged|malformed"):
+        file.copy(path, tmp_path / "copy.db")
+    with pytest.raises(StoreError):
+        file.check_usable(path)
+    assert not file.is_copy(path)
+
+
+def test_what_flower_made_is_spelled_in_any_way_and_sqlites_own_is_not_looked_at(
+    db: sqlite3.Connection,
+) -> None:
+    names = file.objects(db)
+    assert not [name for _, name in names if name.startswith(("sqlite_", "messages_fts_"))]
+    assert ("table", "messages_fts") in names
+    assert names["table", "messages_fts"].startswith("CREATE VIRTUAL")
+    assert "('id', 'TEXT', 1)" in names["table", "sessions"]
+    assert all("  " not in text and "\n" not in text for text in names.values())
+    assert names == file._reference(len(schema.MIGRATIONS))
+    assert file._reference(1) != names

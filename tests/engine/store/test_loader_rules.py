@@ -511,3 +511,22 @@ def test_a_file_of_a_chat_comes_with_its_story_and_its_original(db: Connection) 
         row = {"session_id": story, "original": original, "created": 1.0}
         found.take("chat_files", with_columns("chat_files", row))
         assert found.counts.get("chat_files", 0) == count
+
+
+def test_what_a_message_points_to_is_moved_as_far_as_all_messages(db: Connection) -> None:
+    stories.create_session(db, "here", "harbour", "mara", "Hello.", 1.0)
+    for number in (1, 2):
+        stories.append(db, "here", number, "user", "I look.", "complete", now=1.0)
+    rows = library()["messages"]
+    rows[0] |= {"chosen": 2, "deleted_with": 3}
+    rows[1] |= {"chosen": 3, "deleted_with": "3"}
+    rows[2] |= {"chosen": "2", "deleted_with": 1}
+    taken(db, messages=rows)
+    query = (
+        "SELECT id, parent_id, chosen, deleted_with FROM messages WHERE session_id = 's' ORDER BY id"
+    )
+    assert [tuple(row) for row in db.execute(query).fetchall()] == [
+        (4, None, 5, 6), (5, 4, 6, None), (6, 5, None, 4)
+    ]  # fmt: skip
+    following = stories.append(db, "s", 6, "user", "On.", "complete", now=1.0)
+    assert following == 7  # the count goes on
