@@ -1105,3 +1105,144 @@ def test_flushes_before_the_first_sign_put_it_off_by_nothing(life: pulse.Pulse, 
     assert life._beat_at == before
     assert turn(life, clock, 0.25) == ["show"]
     assert life._beat_at == clock.now
+
+
+def test_a_new_engine_ends_nothing_of_the_dead_at_once(
+    life: pulse.Pulse, server: Server, clock: Clock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(database, "time", clock)
+    made = database.PostgresDatabase("url", tmp_path / "flower.db", Inline(), 7)
+    assert made._orphans_at == clock.now + database.ORPHANS_S
+    assert (made._played, made._opened) == (Counter(), set())
+    made._heard("lore", "harbour")  # nobody follows
+
+
+async def test_a_lease_is_noted_before_it_is_asked_for_and_not_kept_when_refused(
+    engine: database.PostgresDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played: list[tuple[int, bool]] = []
+
+    def take(_db: object, story: str, opens: bool) -> tuple[int, ...]:
+        played.append((engine._played[story], opens))
+        return (3,)
+
+    monkeypatch.setattr(engine, "_take", take)
+    assert await engine.lease("s", opens=False) == (3,)
+    assert (engine._opened, engine._played) == (set(), Counter({"s": 1}))
+    assert await engine.lease("s") == (3,)
+    assert (engine._opened, engine._played, played) == (
+        {"s"},
+        Counter({"s": 2}),
+        [(1, False), (2, True)],
+    )
+    link_of(engine).errors = [StoreError("away")]
+    with pytest.raises(StoreError, match="away"):
+        await engine.lease("t")
+    assert (engine._opened, engine._played) == ({"s"}, Counter({"s": 2}))
+
+
+@pytest.fixture
+def holders(monkeypatch: pytest.MonkeyPatch) -> list[engines.Holder | None]:
+    """Who plays a story, one after the other as it is asked."""
+    answers: list[engines.Holder | None] = []
+    monkeypatch.setattr(engines, "holder", lambda *_: answers.pop(0))
+    monkeypatch.setattr(engines, "elsewhere", lambda *_: "east:1")
+    monkeypatch.setattr(engines, "take", lambda *_: True)
+    monkeypatch.setattr(engines, "bury", lambda _: pytest.fail("nobody is dead"))
+    monkeypatch.setattr(streaming_text, "recover_story", lambda *_: (5, 6))
+    monkeypatch.setattr(paths, "forget", lambda *_: None)
+    return answers
+
+
+EAST = engines.Holder(8, "east", "east:1", dead=False)
+OWN = engines.Holder(7, "here", "", dead=False)
+NONE: Any = None
+
+
+def test_a_story_that_nobody_plays_is_taken(
+    engine: database.PostgresDatabase,
+    holders: list[engines.Holder | None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    holders += [None, None, None, None]
+    assert engine._take(NONE, "s", True) == (5, 6)
+    assert engine._take(NONE, "s", False) == ()
+    engine._pulse.draining = True
+    with pytest.raises(ElsewhereError, match="about to stop") as refused:
+        engine._take(NONE, "s", True)
+    assert refused.value.address == "east:1"
+    engine._pulse.draining = False
+    monkeypatch.setattr(engines, "take", lambda *_: False)  # another one was quicker
+    with pytest.raises(ElsewhereError, match="plays this story"):
+        engine._take(NONE, "s", True)
+
+
+def test_a_story_of_this_engine_is_brought_up_to_date_once(
+    engine: database.PostgresDatabase,
+    holders: list[engines.Holder | None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forgotten: list[str] = []
+    monkeypatch.setattr(paths, "forget", lambda _, story: forgotten.append(story))
+    monkeypatch.setattr(engines, "take", lambda *_: pytest.fail("it is ours"))
+    holders += [OWN, OWN, OWN]
+    engine._pulse.draining = True  # what is here stays here
+    assert engine._take(NONE, "s", True) == (5, 6)
+    engine._opened.add("s")
+    assert engine._take(NONE, "s", True) == ()
+    engine._opened = {"t"}
+    assert engine._take(NONE, "s", False) == ()
+    assert forgotten == ["s", "s"]
+
+
+@pytest.mark.parametrize(("dead", "steady", "buried"), [
+    (False, True, ["east"]), (True, False, ["east"]), (True, True, []),
+])  # fmt: skip
+def test_a_story_of_another_engine_is_there_unless_that_one_is_dead(
+    engine: database.PostgresDatabase, holders: list[engines.Holder | None], monkeypatch: pytest.MonkeyPatch,
+    dead: bool, steady: bool, buried: list[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(pulse.Pulse, "is_steady", steady)
+    monkeypatch.setattr(engines, "bury", lambda _: buried)
+    holders.append(engines.Holder(8, "east", "east:1", dead=dead))
+    with pytest.raises(ElsewhereError, match="the engine east plays this story") as refused:
+        engine._take(NONE, "s", True)
+    assert refused.value.address == "east:1"
+
+
+def test_the_story_of_an_engine_that_was_buried_is_taken(
+    engine: database.PostgresDatabase,
+    holders: list[engines.Holder | None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pulse.Pulse, "is_steady", True)
+    monkeypatch.setattr(engines, "bury", lambda _: ["east"])
+    holders += [engines.Holder(8, "east", "east:1", dead=True), None]
+    assert engine._take(NONE, "s", True) == (5, 6)
+
+
+async def test_an_engine_looks_after_its_stories_until_it_counts_as_dead(
+    engine: database.PostgresDatabase, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    begun, done = trio.current_time(), []
+    monkeypatch.setattr(engine._pulse, "start", lambda: done.append("start"))
+    monkeypatch.setattr(engine._pulse, "awake", lambda: done.append("awake"))
+
+    async def look_after() -> None:
+        done.append("look")
+        engine._pulse.is_dead = done.count("look") == 3
+
+    monkeypatch.setattr(engine, "_look_after", look_after)
+    await engine.keep_alive()
+    assert done == ["start", *["awake", "look"] * 3]
+    assert trio.current_time() - begun == pytest.approx(3 * engines.BEAT_S)
+
+
+async def test_what_is_asked_of_a_server_is_asked_with_all_that_was_said(
+    engine: database.PostgresDatabase,
+) -> None:
+    def ask(_db: object, /, *values: int, **names: int) -> tuple[object, ...]:
+        return (*values, names)
+
+    for way in (engine.read, engine.write, engine.write_batched):
+        assert await way(ask, 3, 4, more=5) == (3, 4, {"more": 5})
