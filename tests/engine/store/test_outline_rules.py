@@ -6,8 +6,10 @@ from itertools import pairwise
 
 import pytest
 
-from flower.engine.store import outline, outline_fold, stories
+from flower import limits
+from flower.engine.store import branches, outline, outline_fold, stories
 from flower.engine.store.outline_fold import Node, Shape, fold
+from flower.errors import CommandError
 from tests.stores import connected
 
 # Above the numbers of which Python has one object each.
@@ -337,3 +339,32 @@ def test_the_story_goes_on_with_a_chosen_message_only_where_it_is_still_there() 
         assert [kid for kid in kids if tree.is_chosen(kid)] == [expected]
     went = Shape(twigs, 305, (), lambda _: 303)
     assert (went.entry(301, went.children[301]), list(went.below(301))) == (302, [302, 305])
+
+
+def test_of_a_long_message_an_outline_has_the_beginning() -> None:
+    """Four previews of it: what is no line of its own is cut where it is shown."""
+    most = 4 * limits.PREVIEW_CHARS
+    with connected("sqlite") as db:
+        stories.create_session(db, "s", "harbour", "mara", "x" * (most - 1) + "yz", 1.0)
+        stories.append(db, "s", 1, "user", "z" * (most - 1), "complete", now=1.0)
+        words = outline.read(db, "s", None).words
+        assert {number: one.beginning for number, one in words.items()} == {
+            1: "x" * (most - 1) + "y", 2: "z" * (most - 1)
+        }  # fmt: skip
+        assert [(one.role, one.status) for one in words.values()] == [
+            ("assistant", "complete"), ("user", "complete")
+        ]  # fmt: skip
+
+
+def test_branches_that_end_at_one_message_are_named_the_one_in_use_first() -> None:
+    with connected("sqlite") as db:
+        stories.create_session(db, "s", "harbour", "mara", "Hello.", 1.0)
+        for number, name in enumerate(("north", "east", "west"), 2):
+            branches.begin(db, "s", None, name, float(number))
+        assert outline.read(db, "s", None).names == {1: ["west", "main", "north", "east"]}
+        with pytest.raises(CommandError, match="There is no message 9 in this story"):
+            outline.read(db, "s", 9)
+        stories.create_session(db, "other", "harbour", "mara", "Hello.", 1.0)
+        for number in (2, 9):
+            with pytest.raises(CommandError, match=f"There is no message {number} in this story"):
+                outline.message(db, "s", number)
