@@ -530,3 +530,20 @@ def test_what_a_message_points_to_is_moved_as_far_as_all_messages(db: Connection
     ]  # fmt: skip
     following = stories.append(db, "s", 6, "user", "On.", "complete", now=1.0)
     assert following == 7  # the count goes on
+
+
+@pytest.mark.parametrize(("present", "comes"), [(298, True), (299, True), (300, False), (301, False)])
+def test_a_home_that_holds_the_most_stories_or_more_takes_none(
+    db: Connection, monkeypatch: pytest.MonkeyPatch, present: int, comes: bool
+) -> None:
+    monkeypatch.setattr(stories, "SESSIONS_MAX", 300)
+    monkeypatch.setattr(stories, "count_sessions", lambda _db, owner: present + owner)
+    found = loader(db)
+    (row,) = library()["sessions"]
+    if comes:
+        found.take("sessions", row)
+        assert found.stories == {"s"}
+    else:
+        with pytest.raises(ImportFileError, match="there are 300 stories"):
+            found.take("sessions", row)
+        assert (found.stories, found.counts) == (set(), {})
