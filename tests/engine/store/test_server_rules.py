@@ -1246,3 +1246,32 @@ async def test_what_is_asked_of_a_server_is_asked_with_all_that_was_said(
 
     for way in (engine.read, engine.write, engine.write_batched):
         assert await way(ask, 3, 4, more=5) == (3, 4, {"more": 5})
+
+
+def test_a_connection_to_a_server_begins_nothing_and_notices_within_a_quarter_of_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[tuple[str, dict[str, Any]]] = []
+    dumpers: list[tuple[type, type]] = []
+    adapters = SimpleNamespace(register_dumper=lambda kind, dumper: dumpers.append((kind, dumper)))
+
+    def connect(url: str, **settings: Any) -> Any:
+        made.append((url, settings))
+        return SimpleNamespace(adapters=adapters)
+
+    monkeypatch.setattr(psycopg, "connect", connect)
+    raw = connection_module.connect("url", {"flower.engine": "7", "search_path": "flower"})
+    ((url, settings),) = made
+    assert (url, settings["options"]) == ("url", "-c flower.engine=7 -c search_path=flower")
+    assert (settings["autocommit"], settings["prepare_threshold"], settings["keepalives"]) == (
+        True,
+        0,
+        1,
+    )
+    silent_s = (
+        settings["keepalives_idle"] + settings["keepalives_interval"] * settings["keepalives_count"]
+    )
+    assert silent_s < 15
+    assert settings["tcp_user_timeout"] == 15_000  # ms
+    assert raw.prepared_max == 1000
+    assert [kind for kind, _ in dumpers] == [str, int, bool]
