@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from flower.engine.store import imported_chats, stories
@@ -24,8 +26,15 @@ def db() -> Iterator[Connection]:
         yield connection
 
 
+class ArchiveLoader(Loader):
+    """Takes rows as they come from a file: no text of one is a text of the program."""
+
+    def take(self, table: str, row: Row) -> None:
+        super().take(table, msgspec.json.decode(msgspec.json.encode(row)))
+
+
 def loader(db: Connection, *, scripts_allowed: bool = False) -> Loader:
-    return Loader(db, lambda _: None, scripts_allowed=scripts_allowed)
+    return ArchiveLoader(db, lambda _: None, scripts_allowed=scripts_allowed)
 
 
 def library() -> dict[str, list[Row]]:
@@ -303,7 +312,7 @@ def with_columns(table: str, row: Row) -> Row:
     needed = {
         name: ("{}" if kind == "TEXT" else 1)
         for _, name, kind, need, default, _ in columns
-        if need and default is None
+        if need and default is None and name != "packed"
     }
     return {**needed, **row}
 
@@ -327,3 +336,214 @@ def test_a_message_follows_an_older_one_that_is_here(
     rows = {row["id"]: row for row in library()["messages"]}
     with pytest.raises(ImportFileError, match="a row of messages is none"):
         taken(db, messages=[{**rows[number], "parent_id": above} for number, above in parents.items()])
+
+
+@pytest.mark.parametrize(
+    ("scope", "kind", "message", "count"),
+    [
+        ("memory:s", "memory", 2, 1),
+        ("memory:s", "memory", None, 1),
+        ("memory:s", "memory", 9, 0),
+        ("memory:s", "lore", 2, 0),
+        ("memory:other", "memory", None, 0),
+        ("lore:harbour", "lore", None, 0),
+    ],
+)
+def test_a_memory_comes_with_its_story_and_its_message(
+    db: Connection, scope: str, kind: str, message: int | None, count: int
+) -> None:
+    found = taken(db)
+    row = {
+        "id": 5,
+        "scope": scope,
+        "kind": kind,
+        "message_id": message,
+        "title": "",
+        "text": "Fog.",
+        "source": "x",
+    }
+    found.take("passages", with_columns("passages", row))
+    assert found.counts.get("passages", 0) == count
+    sources = [source for (source,) in db.execute("SELECT source FROM passages").fetchall()]
+    assert sources == ([f"message:{message}" if message else "x"] if count else [])
+
+
+def character_row(row_id: str, own_id: str | None = None) -> Row:
+    value = {"id": own_id or row_id, "name": "Mara", "persona": ""}
+    return with_columns("characters", {"id": row_id, "value": value, "original": 5, "owner": 3})
+
+
+@pytest.mark.parametrize(
+    ("row_id", "own_id"), [("mara", "mare"), ("mara", "mar"), ("a/b", "a/b"), ("a b", "a b")]
+)
+def test_a_character_has_one_id_that_can_be_one(db: Connection, row_id: str, own_id: str) -> None:
+    with pytest.raises(ImportFileError, match="a row of characters is none"):
+        loader(db).take("characters", character_row(row_id, own_id))
+
+
+def test_a_character_that_is_here_stays_and_a_new_one_belongs_to_the_home(db: Connection) -> None:
+    found = loader(db)
+    found._ids["originals", 5] = originals.keep(
+        db, b"card", originals.digest(b"card"), "m", "card", 1.0
+    )
+    for name in ("mara", "mara", "x" * 100):
+        found.take("characters", character_row(name))
+    assert [name for name, _ in found.characters] == ["mara", "x" * 100]
+    assert found.characters[0][1].name == "Mara"
+    assert found.counts == {"characters": 2}
+    rows = db.execute("SELECT owner, original FROM characters").fetchall()
+    assert [tuple(row) for row in rows] == [(0, found._ids["originals", 5])] * 2
+    with pytest.raises(ImportFileError):
+        found.take("characters", character_row("x" * 101))
+
+
+def test_an_original_comes_with_its_file_and_once(db: Connection) -> None:
+    first = originals.keep(db, b"one", originals.digest(b"one"), "one.png", "card", 1.0)
+    hashes = {
+        number: originals.digest(data) for number, data in ((301, b"one"), (302, b"two"), (303, b"no"))
+    }
+    files = {hashes[301]: b"one", hashes[302]: b"two"}
+    found = Loader(db, files.get, scripts_allowed=False)
+    rows = {}
+    for number, digest in hashes.items():
+        written = {"base64": base64.b64encode(digest).decode()}
+        row = {"id": number, "hash": written, "name": "n", "kind": "card", "created": 1.0}
+        rows[number] = with_columns("originals", row)
+    for number in (301, 302):
+        rows[number].pop("data", None)
+        found.take("originals", rows[number])
+    second = first + 302
+    assert [found._here("originals", number) for number in (301, 302)] == [first, second]
+    assert found.counts == {"originals": 1}
+    row = db.execute("SELECT id, data FROM originals WHERE hash = ?", (hashes[302],)).fetchone()
+    assert tuple(row) == (second, b"two")
+    with pytest.raises(ImportFileError, match="a row of originals is none"):
+        found.take("originals", rows[303])
+
+
+def test_a_story_comes_out_of_the_trash_without_users_and_never_over_the_most(
+    db: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (row,) = library()["sessions"]
+    story = {**row, "deleted": 5.0, "owner": 4, "extra": '{"steering":{"books":[7]},"x":"\x1by"}'}
+    monkeypatch.setattr(stories, "SESSIONS_MAX", 2)
+    found = loader(db)
+    for name in ("story-1", "story-2", "story-2"):
+        found.take("sessions", {**story, "id": name})
+    assert (found.stories, found.counts) == ({"story-1", "story-2"}, {"sessions": 2})
+    rows = db.execute("SELECT deleted, owner, extra FROM sessions").fetchall()
+    assert [tuple(row) for row in rows] == [(None, 0, '{"steering":{"books":[]},"x":"y"}')] * 2
+    with pytest.raises(ImportFileError, match="there are 2 stories, the most one home holds"):
+        found.take("sessions", {**story, "id": "story-3"})
+    for name in ("", "a/b", "x" * 101):
+        with pytest.raises(ImportFileError, match="a row of sessions is none"):
+            found.take("sessions", {**story, "id": name})
+
+
+def test_a_story_stands_and_chooses_among_its_own_messages(db: Connection) -> None:
+    rows = library()
+    (story,) = rows["sessions"]
+    found = loader(db)
+    for name, leaf in (("story-1", 403), ("story-2", 301), ("story-0", 999)):
+        found.take("sessions", {**story, "id": name, "active_leaf": leaf, "root": 301})
+    for base, name in ((300, "story-1"), (400, "story-2")):
+        for row in rows["messages"]:
+            above = row["parent_id"] and row["parent_id"] + base
+            moved = {"id": row["id"] + base, "parent_id": above, "session_id": name, "chosen": 302}
+            found.take("messages", {**row, **moved})
+    found.finish()
+    standing = db.execute("SELECT id, active_leaf, root FROM sessions ORDER BY id").fetchall()
+    assert [tuple(row) for row in standing] == [
+        ("story-0", None, None), ("story-1", None, 301), ("story-2", None, None)
+    ]  # fmt: skip
+    chosen = db.execute("SELECT session_id, chosen FROM messages ORDER BY id").fetchall()
+    assert [tuple(row) for row in chosen] == [("story-1", 302)] * 3 + [("story-2", None)] * 3
+    with pytest.raises(ImportFileError, match="a row of messages is none"):  # another story's
+        found.take(
+            "messages", {**rows["messages"][1], "id": 500, "parent_id": 301, "session_id": "story-2"}
+        )
+
+
+def test_a_branch_ends_in_its_own_story(db: Connection) -> None:
+    found = taken(db)
+    stories.create_session(db, "story-2", "harbour", "mara", "Hello.", 1.0)
+    found.stories.add("story-2")
+    for name in ("s", "story-2"):
+        row = {"session_id": name, "name": "east", "leaf": 2, "created": 1.0}
+        found.take("branches", with_columns("branches", row))
+    leaves = db.execute("SELECT session_id, leaf FROM branches ORDER BY session_id").fetchall()
+    assert [tuple(row) for row in leaves] == [("s", 2), ("story-2", None)]
+
+
+def test_rows_that_do_not_fit_are_told_from_rows_that_are_none(db: Connection) -> None:
+    found = taken(db)
+    row = library()["messages"][1]
+    with pytest.raises(ImportFileError, match="a row of messages does not fit the others"):
+        found.take("messages", {**row, "id": 70, "role": "wizard"})
+    for broken in (
+        {**row, "id": True},
+        {**row, "id": "71"},
+        {**row, "id": 0},
+        {**row, "extra": "[1]"},
+        {},
+    ):
+        with pytest.raises(ImportFileError, match="a row of messages is none"):
+            found.take("messages", broken)
+
+
+def test_a_script_that_is_here_comes_once_but_a_library_may_have_it_twice(db: Connection) -> None:
+    value = {"name": "polite", "pattern": "x"}
+    for expected in ({"scripts": 2}, {}):
+        found = loader(db)
+        for number in (301, 302):
+            row = {"id": number, "character_id": "mara", "name": "polite", "is_on": 0, "value": value}
+            found.take("scripts", with_columns("scripts", row))
+        assert found.counts == expected
+
+
+def test_a_file_of_a_chat_comes_with_its_story_and_its_original(db: Connection) -> None:
+    found = taken(db)
+    found._ids["originals", 5] = originals.keep(
+        db, b"chat", originals.digest(b"chat"), "c", "chat", 1.0
+    )
+    for story, original, count in (("s", 6, 0), ("other", 5, 0), ("s", 5, 1)):
+        found.counts.clear()
+        row = {"session_id": story, "original": original, "created": 1.0}
+        found.take("chat_files", with_columns("chat_files", row))
+        assert found.counts.get("chat_files", 0) == count
+
+
+def test_what_a_message_points_to_is_moved_as_far_as_all_messages(db: Connection) -> None:
+    stories.create_session(db, "here", "harbour", "mara", "Hello.", 1.0)
+    for number in (1, 2):
+        stories.append(db, "here", number, "user", "I look.", "complete", now=1.0)
+    rows = library()["messages"]
+    rows[0] |= {"chosen": 2, "deleted_with": 3}
+    rows[1] |= {"chosen": 3, "deleted_with": "3"}
+    rows[2] |= {"chosen": "2", "deleted_with": 1}
+    taken(db, messages=rows)
+    query = (
+        "SELECT id, parent_id, chosen, deleted_with FROM messages WHERE session_id = 's' ORDER BY id"
+    )
+    assert [tuple(row) for row in db.execute(query).fetchall()] == [
+        (4, None, 5, 6), (5, 4, 6, None), (6, 5, None, 4)
+    ]  # fmt: skip
+    following = stories.append(db, "s", 6, "user", "On.", "complete", now=1.0)
+    assert following == 7  # the count goes on
+
+
+@pytest.mark.parametrize(("present", "comes"), [(298, True), (299, True), (300, False), (301, False)])
+def test_a_home_that_holds_the_most_stories_or_more_takes_none(
+    db: Connection, monkeypatch: pytest.MonkeyPatch, present: int, comes: bool
+) -> None:
+    monkeypatch.setattr(stories, "SESSIONS_MAX", 300)
+    monkeypatch.setattr(stories, "count_sessions", lambda _db, owner: present + owner)
+    found = loader(db)
+    (row,) = library()["sessions"]
+    if comes:
+        found.take("sessions", row)
+        assert found.stories == {"s"}
+    else:
+        with pytest.raises(ImportFileError, match="there are 300 stories"):
+            found.take("sessions", row)
+        assert (found.stories, found.counts) == (set(), {})

@@ -6,8 +6,10 @@ from itertools import pairwise
 
 import pytest
 
-from flower.engine.store import outline, outline_fold, stories
+from flower import limits
+from flower.engine.store import branches, outline, outline_fold, stories
 from flower.engine.store.outline_fold import Node, Shape, fold
+from flower.errors import CommandError
 from tests.stores import connected
 
 # Above the numbers of which Python has one object each.
@@ -210,3 +212,159 @@ def test_an_outline_is_around_what_is_asked_for_else_where_the_story_is_else_its
         db.execute("UPDATE messages SET deleted = 1.0 WHERE id = ?", (second,))
         assert outline.message(db, "s", second)[1] is True
         assert outline.read(db, "s", None).messages == 1
+
+
+def straight(last: int, *more: tuple[int, ...], gone: tuple[int, ...] = ()) -> Shape:
+    """A story of one way from 301 to ``last``, which is where it is, and more ways."""
+    ways = ((0, *range(301, last + 1)), *more)
+    twigs = {message: above for way in ways for above, message in pairwise(way)}
+    return Shape(sorted(twigs.items()), last, set(gone))
+
+
+def test_eight_messages_above_and_below_the_focus_are_shown_and_the_way_into_the_story() -> None:
+    nodes = fold(straight(400), 350)
+    assert [(node.message, node.folded) for node in nodes if node.folded] == [(302, 40), (359, 40)]
+    shown = [node.message for node in nodes if not node.folded]
+    assert shown == [301, *range(342, 359), 399, 400]
+
+
+def test_the_ends_of_forty_named_branches_are_shown_before_those_of_others() -> None:
+    ends = tuple((301, 1000 + number, 2000 + number) for number in range(60))
+    tree = straight(320, *ends)
+    named = [2000 + number for number in reversed(range(60))]
+    most = 1 + 1 + 17 + 2 + 1 + 40
+    shown = {node.message for node in fold(tree, 320, named, most) if not node.folded}
+    assert {number for number in shown if number >= 2000} >= set(named[:40])
+    assert named[40] not in outline_fold._singles(tree, 320, named[:41], 9 + 1 + 1 + 2 + 1 + 40)
+
+
+def test_an_outline_without_a_bound_of_its_own_shows_120_messages() -> None:
+    ends = tuple((301, 1000 + number) for number in range(400))
+    tree = straight(310, *ends)
+    assert len(outline_fold._singles(tree, 310, (), outline_fold.OUTLINE_MESSAGES)) == 120
+    nodes = fold(tree, 310)
+    assert nodes == fold(tree, 310, (), 120)
+    assert nodes != fold(tree, 310, (), 119)
+    assert nodes != fold(tree, 310, (), 121)
+
+
+def test_of_the_trash_twenty_are_shown_the_newest_of_a_message_first() -> None:
+    """All that was thrown away below one message, then below the next, until there is no more room."""
+    gone = tuple(range(1000, 1030))
+    below = tuple((301, number) for number in range(1000, 1012)) + tuple(
+        (302, number) for number in range(1012, 1030)
+    )
+    nodes = fold(straight(305, *below, gone=gone), None)
+    deleted = [(node.parent, node.message) for node in nodes if node.deleted]
+    first = [(301, number) for number in reversed(range(1000, 1012))]
+    assert deleted == first + [(302, number) for number in reversed(range(1022, 1030))]
+    at_the_top = fold(straight(305, (0, 1000), (0, 1001, 1002), gone=(1000, 1001, 1002)), None)
+    assert [(node.parent, node.message, node.below) for node in at_the_top if node.deleted] == [
+        (0, 1001, 1),
+        (0, 1000, 0),
+    ]
+
+
+@pytest.mark.parametrize(("room", "left", "shown"), [(5, 3, 2), (2, 0, 2), (1, 0, 1), (0, 0, 0)])
+def test_what_the_trash_shows_takes_room(room: int, left: int, shown: int) -> None:
+    tree = straight(303, (301, 1000, 1001), (301, 1002), gone=(1000, 1001, 1002))
+    nodes: list[Node] = []
+    assert outline_fold._throw(tree, nodes, 301, room) == left
+    assert nodes == [Node(1002, 301, deleted=True), Node(1000, 301, below=1, deleted=True)][:shown]
+    assert outline_fold._throw(tree, nodes, 302, room) == room
+
+
+def test_hidden_siblings_are_one_fold_unless_something_shown_is_below_one() -> None:
+    def hidden(top: int, messages: int, ends: int, size: int, **more: bool) -> outline_fold._Fold:
+        made = outline_fold._Fold(top, size, chosen=more.get("chosen", False))
+        made.messages, made.ends = messages, ends
+        made.active, made.open = more.get("active", False), more.get("open", False)
+        return made
+
+    def said(kid: int | outline_fold._Fold) -> object:
+        if isinstance(kid, int):
+            return kid
+        return kid.top, kid.messages, kid.ends, kid.size, kid.active, kid.chosen, kid.open
+
+    kids: list[int | outline_fold._Fold] = [
+        hidden(401, 300, 2, 310),
+        hidden(402, 5, 1, 6, active=True),
+        hidden(403, 7, 3, 8, chosen=True),
+        410,
+        hidden(411, 1, 1, 1),
+        hidden(412, 2, 1, 3, open=True),
+        hidden(413, 2, 1, 2, chosen=True, active=True),
+        hidden(414, 4, 1, 4),
+    ]
+    assert [said(kid) for kid in outline_fold._merged([*kids])] == [
+        (401, 312, 6, 324, True, True, False),
+        410,
+        (411, 1, 1, 1, False, False, False),
+        (412, 2, 1, 3, False, False, True),
+        (413, 6, 2, 6, True, True, False),
+    ]
+    assert outline_fold._merged([]) == []
+
+
+def test_a_fold_of_one_message_is_that_message_and_counts_what_is_below_all_of_it() -> None:
+    tree = straight(305)
+    one = outline_fold._Fold(302, 4, chosen=True)
+    one.messages = 1
+    assert outline_fold._folded(tree, one, 301) == Node(302, 301, below=3, active=True, chosen=True)
+    one.messages, one.ends = 3, 1
+    assert outline_fold._folded(tree, one, 301) == Node(302, 301, 3, 1, 1, chosen=True)
+
+
+def test_a_message_in_the_trash_is_looked_at_from_the_one_it_hung_below() -> None:
+    tree = straight(400, (320, 1000, 1001), gone=(1000, 1001))
+    assert fold(tree, 1001) == fold(tree, 320)
+    assert fold(tree, None) == fold(tree, 400)
+    everything = Shape([(301, 0), (302, 301)], None, {301, 302})
+    assert fold(everything, 302) == [Node(301, 0, below=1, deleted=True)]
+    assert fold(Shape([], None), None) == []
+
+
+def test_the_story_goes_on_with_a_chosen_message_only_where_it_is_still_there() -> None:
+    twigs = [(301, 0), (302, 301), (303, 301), (304, 301), (305, 302)]
+    for chosen, gone, expected in (
+        (302, (), 302),
+        (302, (302, 305), 304),
+        (305, (), 304),  # another's
+        (None, (), 304),
+        (303, (), 303),
+    ):
+        tree = Shape(twigs, None, set(gone), {301: chosen}.get)
+        kids = tree.children[301]
+        assert tree.entry(301, kids) == expected
+        assert [kid for kid in kids if tree.is_chosen(kid)] == [expected]
+    went = Shape(twigs, 305, (), lambda _: 303)
+    assert (went.entry(301, went.children[301]), list(went.below(301))) == (302, [302, 305])
+
+
+def test_of_a_long_message_an_outline_has_the_beginning() -> None:
+    """Four previews of it: what is no line of its own is cut where it is shown."""
+    most = 4 * limits.PREVIEW_CHARS
+    with connected("sqlite") as db:
+        stories.create_session(db, "s", "harbour", "mara", "x" * (most - 1) + "yz", 1.0)
+        stories.append(db, "s", 1, "user", "z" * (most - 1), "complete", now=1.0)
+        words = outline.read(db, "s", None).words
+        assert {number: one.beginning for number, one in words.items()} == {
+            1: "x" * (most - 1) + "y", 2: "z" * (most - 1)
+        }  # fmt: skip
+        assert [(one.role, one.status) for one in words.values()] == [
+            ("assistant", "complete"), ("user", "complete")
+        ]  # fmt: skip
+
+
+def test_branches_that_end_at_one_message_are_named_the_one_in_use_first() -> None:
+    with connected("sqlite") as db:
+        stories.create_session(db, "s", "harbour", "mara", "Hello.", 1.0)
+        for number, name in enumerate(("north", "east", "west"), 2):
+            branches.begin(db, "s", None, name, float(number))
+        assert outline.read(db, "s", None).names == {1: ["west", "main", "north", "east"]}
+        with pytest.raises(CommandError, match="There is no message 9 in this story"):
+            outline.read(db, "s", 9)
+        stories.create_session(db, "other", "harbour", "mara", "Hello.", 1.0)
+        for number in (2, 9):
+            with pytest.raises(CommandError, match=f"There is no message {number} in this story"):
+                outline.message(db, "s", number)

@@ -312,3 +312,73 @@ def test_what_somebody_wrote_is_their_stories_and_their_library(db: Connection) 
     assert [allowances.day_of(now) for now in (0.0, 86_399.9, 86_400.0)] == [0, 0, 1]
     for library_most, most in ((None, own_assets.MOST), (5, 5), (own_assets.MOST + 1, own_assets.MOST)):
         assert allowances.UserLimits(library=library_most).most_own == most
+
+
+def test_a_token_holds_until_the_moment_it_ends(db: Connection) -> None:
+    ever, short = users.new_token(), users.new_token()
+    users.add_token(db, 1, ever, "laptop", 1.0)
+    users.add_token(db, 1, short, "phone", 1.0, ends=5.0)
+    marks = [ever.mark, short.mark, "none"]
+    for now, valid in ((4.9, {ever.mark, short.mark}), (5.0, {ever.mark}), (9.0, {ever.mark})):
+        assert users.in_force(db, marks, now) == valid
+        names = {
+            one.mark
+            for one in (ever, short)
+            if (user := users.by_token(db, f" {one.text}\n", now)) is not None and user.name == "ned"
+        }
+        assert names == valid
+    assert users.in_force(db, [], 1.0) == frozenset()
+    assert users.by_token(db, f"{ever.mark}.{short.text.partition('.')[2]}", 1.0) is None
+    assert users.revoke(db, 1, "laptop")
+    assert not users.revoke(db, 1, "laptop")
+    assert users.by_token(db, ever.text, 1.0) is None
+
+
+@pytest.mark.parametrize(("text", "parts"), [
+    ("0123456789ab.secret", ("0123456789ab", "secret")),
+    (" 0123456789ab.se.cret ", ("0123456789ab", "se.cret")),
+    ("0123456789ab.", ("0123456789ab", "")),
+    ("0123456789ab", None),
+    ("0123456789a.secret", None),
+    ("0123456789abc.secret", None),
+    ("0123456789aB.secret", None),
+    ("0123456789ag.secret", None),
+    ("", None),
+])  # fmt: skip
+def test_a_token_is_a_mark_and_a_secret(text: str, parts: tuple[str, str] | None) -> None:
+    assert users.parts(text) == parts
+
+
+@pytest.mark.parametrize(("name", "checked"), [
+    (" Ines ", "ines"), ("a-b_9", "a-b_9"), ("x" * 32, "x" * 32), ("home-2", "home-2"), ("z", "z"),
+    ("x" * 33, None), ("", None), ("Home", None), ("a b", None), ("\u00e9", None), ("a.b", None),
+])  # fmt: skip
+def test_a_users_name_has_few_signs_and_is_not_the_homes(name: str, checked: str | None) -> None:
+    if checked is None:
+        with pytest.raises(CommandError):
+            users.checked_name(name)
+    else:
+        assert users.checked_name(name) == checked
+
+
+@pytest.mark.parametrize(("name", "text", "limit"), [
+    ("stories", "50", 50), ("stories", "0", 0), ("cost", "0.5", 0.5), ("cost", "7", 7.0), ("cost", ".5", 0.5),
+    ("stories", "OFF", None), ("cost", "off", None),
+])  # fmt: skip
+def test_a_limit_is_a_number_or_off(db: Connection, name: str, text: str, limit: float | None) -> None:
+    limits = allowances.set_limit(db, 1, name, text)
+    assert getattr(limits, name) == limit
+    assert type(getattr(limits, name)) is type(limit)
+    assert allowances.limits_of(db, 1) == limits
+    assert allowances.limits_of(db, 2) == allowances.UserLimits()
+
+
+@pytest.mark.parametrize(("name", "text"), [
+    ("stories", "0.5"), ("stories", "-1"), ("cost", "1.2.3"), ("cost", ""), ("stories", "1" * 13), ("cost", "."),
+    ("stories", "\u0661"), ("stories", str(allowances.MOST)), ("nonsense", "1"),
+])  # fmt: skip
+def test_what_is_no_limit_changes_none(db: Connection, name: str, text: str) -> None:
+    allowances.set_limit(db, 1, "stories", "9" * 12)
+    with pytest.raises(CommandError, match=r"is no limit|There is no limit"):
+        allowances.set_limit(db, 1, name, text)
+    assert allowances.limits_of(db, 1) == allowances.UserLimits(stories=allowances.MOST - 1)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+from flower import limits
 from flower.engine.store import stories
 from flower.engine.store.sqlite import recovery
 from flower.engine.store.sqlite.connection import migrate
+from flower.engine.store.sqlite.file import UnreadableError
 from tests.engine.store.test_tree import S
 
 
@@ -191,3 +194,96 @@ def test_rows_are_carried_over_in_the_columns_that_both_have() -> None:
         assert recovery._last_rowid(old, "t") == 3
         assert recovery._last_rowid(new, "other") == 0
         assert recovery._last_rowid(new, "none") == recovery.SALVAGE_ROWS
+
+
+# --- a database as a file -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def path(tmp_path: Path, db: sqlite3.Connection) -> Path:
+    made = tmp_path / "flower.db"
+    with closing(sqlite3.connect(made)) as copy:
+        db.backup(copy)
+    return made
+
+
+@pytest.fixture
+def noise(tmp_path: Path) -> Path:
+    made = tmp_path / "noise.db"
+    made.write_bytes(b"noise" * 1000)
+    return made
+
+
+def test_a_look_says_what_is_there_and_what_is_wrong_and_changes_nothing(
+    path: Path, noise: Path
+) -> None:
+    assert recovery.look(path) == recovery.RepairReport(
+        True, ("2 stories, 6 messages.", "No damage found.")
+    )
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE messages SET parent_id = 4 WHERE id = 2")
+        db.commit()
+    before = path.read_bytes()
+    assert recovery.look(path) == recovery.RepairReport(
+        False,
+        (
+            "2 stories, 6 messages.",
+            "1 messages follow themselves, a later one, or one of another story",
+        ),
+    )
+    assert path.read_bytes() == before
+    report = recovery.look(noise)
+    assert (report.sound, len(report.lines)) == (False, 1)
+    assert report.lines[0].startswith(f"{noise}: file is not a database")
+
+
+def test_what_is_mended_in_place_is_whole_afterwards(path: Path, noise: Path) -> None:
+    assert recovery.mend(path) == ["The indexes were made anew."]
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("UPDATE messages SET parent_id = 4, status = 'streaming' WHERE id = 2")
+        for index in recovery._word_indexes(db):
+            db.execute(f"INSERT INTO {index} ({index}) VALUES ('delete-all')")
+        db.commit()
+        assert recovery.mend(path) == [
+            "The indexes were made anew.",
+            "1 messages whose place was lost follow the one before them.",
+        ]
+        assert path.with_name("flower.db-wal").stat().st_size == 0
+        assert db.execute("SELECT status FROM messages WHERE id = 2").fetchone() == ("interrupted",)
+        words = "SELECT rowid FROM messages_fts WHERE messages_fts MATCH 'text' ORDER BY rowid"
+        assert [row for (row,) in db.execute(words)] == [2, 3, 4, 6]
+    assert recovery.look(path).sound
+    with pytest.raises(UnreadableError, match="not a database"):
+        recovery.mend(noise)
+
+
+def test_what_is_saved_row_by_row_is_a_sound_database_of_its_own(path: Path, noise: Path) -> None:
+    draft = path.with_name("draft.db")
+    draft.write_bytes(b"an older draft")
+    before = path.read_bytes()
+    lines = recovery.salvage(path, draft)
+    assert path.read_bytes() == before
+    assert recovery.look(draft) == recovery.look(path)
+    assert "sessions: 2 rows saved." in lines
+    assert "messages: 6 rows saved." in lines
+    assert lines[-1] == "The indexes were made anew."
+    with closing(sqlite3.connect(draft)) as db:
+        assert links(db) == {1: None, 2: 1, 3: 2, 4: 3, 5: None, 6: 5}
+        assert leaves(db) == {S: 4, "t": 6}
+        assert db.execute("PRAGMA page_size").fetchone() == (limits.PAGE_BYTES,)
+    with pytest.raises(UnreadableError, match="not a database"):
+        recovery.salvage(noise, draft)
+
+
+def test_damaged_places_are_counted_and_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        closing(sqlite3.connect(":memory:", isolation_level=None)) as old,
+        closing(sqlite3.connect(":memory:", isolation_level=None)) as new,
+    ):
+        for db in (old, new):
+            db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, name)")
+        rows = [(1, "a"), None, (3, "c"), None, (5, "e")]
+        monkeypatch.setattr(recovery, "_readable", lambda *_: iter(rows))
+        assert recovery._carry_over(old, new, "t") == "t: 3 rows saved, 2 damaged places skipped."
+        assert new.execute("SELECT id FROM t").fetchall() == [(1,), (3,), (5,)]

@@ -338,3 +338,23 @@ def test_where_there_is_more_than_the_most_nothing_is_added(
         with pytest.raises(CommandError):
             call()
     assert favourites.switch(db, "worlds", "9", 0) is None
+
+
+def test_a_storys_own_settings_win_and_can_all_be_changed_at_once(db: Connection) -> None:
+    selections.set_of_model(db, "m", "temperature", 0.5)
+    selections.set_of_model(db, "m", "top_k", 40)
+    assert selections.of_story(db, S, "m") == {"temperature": 0.5, "top_k": 40}
+    selections.set_of_story(db, S, "temperature", 0.9)
+    selections.set_of_story(db, S, "min_p", 0.1)
+    assert selections.of_story(db, S, "m") == {"temperature": 0.9, "top_k": 40, "min_p": 0.1}
+    assert selections.of_story(db, S, "other") == {"temperature": 0.9, "min_p": 0.1}
+    selections.set_of_story(db, S, "temperature", None)
+    assert selections.of_story(db, S, "other") == {"min_p": 0.1}
+    selections.set_all_of_story(db, S, {"seed": 7})
+    assert selections.of_story(db, S, "other") == {"seed": 7}
+    selections.set_all_of_story(db, S, {})
+    assert selections.of_story(db, S, "other") == {}
+    assert selections.of_story(db, "none", "m") == {"temperature": 0.5, "top_k": 40}
+    selections.set_of_model(db, "m", "temperature", None)
+    assert selections.of_model(db, "m") == {"top_k": 40}
+    assert selections.of_model(db, "other") == {}

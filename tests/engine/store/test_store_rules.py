@@ -228,6 +228,11 @@ def test_the_story_goes_on_where_it_went_on_before_else_with_the_newest(
         ({"creator": "A", "greeting": "Hello."}, {"creator": "B", "greeting": "Hello."}, False),
         ({"greeting": "Hello."}, {"greeting": "Hello."}, True),
         ({"greeting": "Hello."}, {"greeting": "Good day."}, False),
+        ({"greeting": "Good day."}, {"greeting": "Hello."}, False),
+        ({"creator": "B", "greeting": "Hello."}, {"creator": "A", "greeting": "Hello."}, False),
+        ({"greeting": "Hello."}, {"creator": "A", "greeting": "Hello."}, True),
+        ({"persona": "A."}, {"persona": "B."}, False),
+        ({"persona": "B."}, {"persona": "A."}, False),
         ({"creator": "A", "persona": "Old."}, {"persona": "Old."}, True),
         ({}, {"persona": "Old."}, False),
         ({"persona": ""}, {"persona": ""}, False),
@@ -239,8 +244,9 @@ def test_a_character_of_the_same_name_is_a_version_if_one_more_thing_agrees(
     kept = Character("mara", "Mara", **{"persona": "Other.", **old})
     file = originals.keep(db, b"", originals.digest(b""), "old.png", "character", 1.0)
     characters.put(db, kept, characters.Source("old.png", file), 1.0)
-    found = characters.earlier(db, Character("x", "Mara", **{"persona": "", **new}), "new.png")
-    assert (found == kept) is same
+    for another in ("new.png", "pale.png", ""):  # before and behind it in the alphabet
+        found = characters.earlier(db, Character("x", "Mara", **{"persona": "", **new}), another)
+        assert found == (kept if same else None)
     assert characters.earlier(db, Character("x", "Mara", "Words."), "OLD.png") == kept
     assert characters.earlier(db, Character("x", "Ned", "Other."), "old.png") is None
 

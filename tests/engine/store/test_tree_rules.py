@@ -323,3 +323,15 @@ def test_dice_are_no_reply_and_the_next_one_answers_them(db: Connection) -> None
     line = exchanges.begin_exchange(db, S, "Five.", "m", None, 9.0)
     db.execute("UPDATE sessions SET active_leaf = ? WHERE id = ?", (line.user_id, S))
     assert exchanges.open_answer(db, S, "m", 9.0).line == "Five."
+
+
+def test_a_greeting_that_goes_on_answers_nothing_and_is_the_first(db: Connection) -> None:
+    (greeting,) = stories.active_path(db, S)
+    again = branches.open_again(db, S)
+    assert again == branches.Continued(greeting.id, "", "Hello.", 0)
+    streaming_text.end(db, greeting.id, "Hello. More.", "complete", {}, "")
+    with pytest.raises(CommandError, match="There is no branch 'x' in this story"):
+        branches.checkout(db, S, "x", 1.0)
+    stories.append(db, S, greeting.id, "user", "I look.", "complete", now=1.0)
+    with pytest.raises(CommandError, match="There is no reply to continue"):
+        branches.open_again(db, S)

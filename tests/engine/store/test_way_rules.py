@@ -331,3 +331,25 @@ def test_what_is_kept_of_a_way_is_cut_above_a_message() -> None:
     cut = saved.above(305)
     assert (list(cut.ids), list(cut.lines), list(cut.states)) == ([300], [], [300])
     assert list(saved.ids) == [300, 305, 309]
+
+
+def test_behind_the_end_of_a_long_way_is_nothing() -> None:
+    """However long it is, also where what it was cut from goes on."""
+    saved = _SavedWay().of([(2 * n, *[n % 2 == 0] * 7) for n in reversed(range(1, 601))])
+    assert [number in saved for number in (0, 1, 2, 1199, 1200, 1201, 2000)] == [
+        False, False, True, False, True, False, False
+    ]  # fmt: skip
+    ids = Ids(saved.ids, 400)
+    assert [number in ids for number in (800, 801, 802, 1200, 5000)] == [
+        True,
+        False,
+        False,
+        False,
+        False,
+    ]
+    assert (len(ids), ids.last(2), ids.last(0), len(ids.last(None))) == (400, [798, 800], [], 400)
+    less = ids.but({800})
+    assert (len(less), less.last(1), 800 in less, ids.but(()) is ids) == (399, [798], False, True)
+    above = saved.above(801)
+    assert (len(above.ids), above.ids[-1], len(above.lines), above.lines[-1]) == (400, 800, 200, 800)
+    assert len(saved.above(800).ids) == 399
