@@ -163,6 +163,7 @@ def test_a_phrase_is_found_at_the_very_end_only_when_it_is_the_end() -> None:
         "a shiver",
     ]
     assert reader.feed("ing") == ""  # it begins anew
+    assert [reader.feed(f"{words(90)}a shiver"), reader.feed(".")] == ["", "a shiver"]
     assert BannedPhrases([" "]).end() == ""
 
 

@@ -85,7 +85,7 @@ async def test_work_that_breaks_is_an_error_of_its_kind(tmp_path: Path) -> None:
             assert (error.metadata.kind, error.content) == (kind, text)
 
 
-@pytest.mark.parametrize("window", [1024, 8192])
+@pytest.mark.parametrize("window", [1025, 8192])
 async def test_a_character_takes_a_page_or_half_of_a_small_window(tmp_path: Path, window: int) -> None:
     async with engine_world(tmp_path / "flower.db") as world:
         world.engine.runtime.services = replace(world.engine.services, context_tokens=window)
@@ -263,6 +263,8 @@ async def test_what_a_turn_has_taught_is_kept_of_the_model_that_wrote(tmp_path: 
         ("the oil", "oil burns", 0),  # too short: it can be meant twice
         ("oil", "oil burns", 3),  # all there was
         ("a clamp", "lamp burns", 0),  # the end of another word
+        ("clamp", "lamp burns", 0),
+        ("x-lam", "-lam burns", 4),  # a dash is the end of no word
         ("it is", "isle", 2),
         ("an a", "apple", 0),
         ("here", "there", 0),

@@ -93,7 +93,8 @@ async def test_a_client_hears_of_a_reply_that_died_once_and_soon(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:
     async with engine_world(tmp_path / "flower.db") as world:
-        for later, heard in ((COME_BACK_S, 1), (COME_BACK_S + 1, 0)):
+        await trio.sleep(3)
+        for later, heard in ((COME_BACK_S + 1, 0), (COME_BACK_S, 1)):
             story = Session("s", "w", "c")
             story.opened_at = trio.current_time()
             story.ended_elsewhere = (turn_outcome.interrupted("s", 7),)

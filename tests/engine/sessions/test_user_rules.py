@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from trio.testing import MockClock
 
 from flower import limits
-from flower.engine.sessions import departures, rights, tables
+from flower.engine.sessions import departures, rights, snapshot, tables
 from flower.engine.sessions.allowances import DISK_LOOK_S, Allowances
 from flower.engine.sessions.departures import TRIM_AFTER_S, TRIM_CLIENTS, Drain, HeapTrimmer, UserWatch
 from flower.engine.sessions.outbox import Outbox
@@ -209,6 +209,12 @@ async def test_half_of_a_minutes_prompts_may_go_to_work_ahead(mock_clock: MockCl
 
 # --- tables -------------------------------------------------------------------------------------
 
+
+def number(user: int) -> int:
+    """The same number as another object: users are the same by their number alone."""
+    return int(str(user))
+
+
 HERE = [
     Sitting(0, "owner", StoryRole.OWNER, "Ines"),
     Sitting(1, "ned", StoryRole.PLAYER, "Ned"),
@@ -264,18 +270,68 @@ async def test_a_line_has_a_voice_and_ends_a_turn_where_there_are_turns(
 async def test_a_line_has_the_voice_of_who_says_it_whatever_their_number() -> None:
     story = Session("s", "harbour", "mara")
     here = [
-        replace(HERE[0], user=5),
-        HERE[1],
-        replace(HERE[2], user=3, role=StoryRole.PLAYER, voice="Mara"),
+        replace(HERE[0], user=5005),
+        replace(HERE[1], user=1001),
+        replace(HERE[2], user=3003, role=StoryRole.PLAYER, voice="Mara"),
     ]
     rows = Rows({seats.said_before: None, tables._standing: (here, "free", -1)})
     found = table_of(rows)
-    for user, voice in ((5, "Ines"), (1, "Ned"), (3, "Mara")):
-        assert await found.voiced(client_of(user, story), "I go.", None) == (f"{voice}: I go.", False)
+    for user, voice in ((5005, "Ines"), (1001, "Ned"), (3003, "Mara")):
+        client = client_of(number(user), story)
+        assert await found.voiced(client, "I go.", None) == (f"{voice}: I go.", False)
     assert [one.voice for one in here if found._turn_of(story, here, one.user) is not None] == []
-    present = table_of(rows, *(client_of(user, story) for user in (1, 3, 5)))
-    follows = [present._turn_of(story, here, user) for user in (5, 1, 3)]
+    there = [client_of(number(user), story) for user in (1001, 3003, 5005)]
+    present = table_of(rows, *there)
+    follows = [present._turn_of(story, here, number(user)) for user in (5005, 1001, 3003)]
     assert [one.voice for one in follows if one is not None] == ["Ned", "Mara", "Ines"]
+    assert present.of_user(number(3003)) == [there[1]]
+    rows.answers[tables._standing] = (here, "round", number(5005))
+    ned = client_of(number(1001), story)
+    assert await present.voiced(ned, "I go.", None) == ("Ned: I go.", True)
+
+
+async def test_who_types_is_sent_it_by_nobody_whatever_their_number(nursery: trio.Nursery) -> None:
+    story = Session("s", "harbour", "mara")
+    story.shared = True
+    here = [replace(HERE[0], user=5005), replace(HERE[1], user=1001)]
+    owner, ned = client_of(number(5005), story), client_of(number(1001), story)
+    found = table_of(Rows({tables.sitting: here}), owner, ned, nursery=nursery)
+    await found.types(client_of(number(1001), story))
+    assert [one.metadata.typing for one in await said(owner)] == [("Ned",)]
+    assert await said(ned) == []
+    await found.types(owner)
+    assert [one.metadata.typing for one in await said(ned)] == [("Ines",)]
+    found._types_no_more(story, number(1001))
+    assert [one.metadata.typing for one in await said(owner)] == [()]
+    assert await said(ned) == []
+
+
+async def test_seats_that_changed_are_told_in_their_story_and_who_has_none_leaves() -> None:
+    story, other = Session("".join(("story", "1")), "w", "c"), Session("story2", "w", "c")
+    there = [client_of(number(user), story) for user in (5005, 1001, 3003)]
+    owner, ned, gone = there
+    elsewhere, none = client_of(1001, other), client_of(1001)
+    left: list[Client] = []
+    found = Tables(
+        Rows({}),  # type: ignore[arg-type]
+        [*there, elsewhere, none],
+        lambda: 1.0,
+        left.append,
+        None,  # type: ignore[arg-type]
+    )
+    here = [replace(HERE[0], user=5005), replace(HERE[1], user=1001)]
+    found._seat_anew("".join(("story", "1")), here)
+    assert story.shared
+    assert (owner.role, ned.role, left) == (StoryRole.OWNER, StoryRole.PLAYER, [gone])
+    seats_now = SystemUpdate("", State(table=("Ines", "Ned")))
+    assert (await said(owner), await said(ned)) == ([seats_now], [seats_now])
+    away, history = await said(gone)
+    assert away == SystemUpdate("You have no seat at this table any more.", State(session_id=""))
+    assert (history, gone.chosen.session_id) == (snapshot.no_history(), "")
+    assert (other.shared, await said(elsewhere), await said(none)) == (False, [], [])
+    found._seat_anew(story.id, here[:1])
+    assert not story.shared
+    assert await said(owner) == [SystemUpdate("", State(table=()))]
 
 
 async def test_who_is_next_is_told_if_anybody_is() -> None:

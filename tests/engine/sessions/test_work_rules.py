@@ -87,8 +87,9 @@ async def test_a_drafted_line_leaves_room_for_itself_and_for_thoughts(
     assert seen["lines"][-1].content.endswith("Write only the line. It should be about: the lamp")
 
 
+@pytest.mark.parametrize("window", [4096, 8192])
 async def test_suggestions_answer_the_players_last_line_and_have_room_for_three(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, window: int
 ) -> None:
     tasks: list[Any] = []
 
@@ -98,6 +99,7 @@ async def test_suggestions_answer_the_players_last_line_and_have_room_for_three(
 
     monkeypatch.setattr(suggestions, "gather", noted)
     async with engine_world(tmp_path / "flower.db") as world:
+        world.engine.runtime.services = replace(world.engine.services, context_tokens=window)
         face, story = await played(world, "I wait.", "I look.")
         models, runtime = world.engine.turns.models, world.engine.runtime
         request = await suggestions.request_of(runtime, models, face.client.chosen, story, "rope")
@@ -323,8 +325,12 @@ async def test_a_record_is_made_anew_to_where_it_ended(
     assert (read, rows.written) == (covered, [(search.add, last_id, "record", 7.0)])
 
 
-async def test_a_record_is_asked_for_with_room_for_itself_and_for_thoughts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("window", [4096, 8192])
+async def test_a_record_is_asked_for_with_room_for_itself_and_for_thoughts(
+    tmp_path: Path, window: int
+) -> None:
     async with engine_world(tmp_path / "flower.db") as world:
+        world.engine.runtime.services = replace(world.engine.services, context_tokens=window)
         _, story = await played(world, "I wait.", "I look.")
         model, _ = world.engine.turns.models.select("scripted/one")
         seen: list[Reading] = []
@@ -335,7 +341,9 @@ async def test_a_record_is_asked_for_with_room_for_itself_and_for_thoughts(tmp_p
             return await record(model, reading, *rest)
 
         summariser._record = noted  # type: ignore[method-assign, assignment]
-        made = await summariser.remake(story, model, lambda _: None)
+        told = list[str]()
+        made = await summariser.remake(story, model, told.append)
+        assert told == []  # all of it is read at once
         asked = world.provider.completions[-1]
         path = await world.database.read(stories.active_path, story.id)
 
