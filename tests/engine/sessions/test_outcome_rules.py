@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+from msgspec import UNSET
 from msgspec.structs import replace
 from trio.testing import MockClock
 
@@ -31,6 +32,24 @@ from flower.protocol.messages import (
 )
 from tests.engine.sessions.test_side_rules import CHOSEN, OUTCOME
 from tests.engine.sessions.test_user_rules import Rows
+
+# --- how a turn begins ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("request_id", "answers"), [("r1", "r1"), ("", UNSET), (None, UNSET)])
+def test_a_line_that_is_shown_names_the_prompt_it_came_with(
+    request_id: str | None, answers: object
+) -> None:
+    story = Session("s", "w", "c")
+    shown = turn_outcome.line_said(story, "I go.", 7, "t", request_id)
+    assert (shown.content, shown.metadata.request, shown.metadata.role) == ("I go.", answers, "user")
+    assert (shown.metadata.message, shown.metadata.session, shown.metadata.turn) == (7, "s", "t")
+    assert shown.metadata.status == "complete"
+    begun = turn_outcome.reply_begun(story, GrowingReply("t", 8, "line", "m", "w"))
+    assert (begun.content, begun.metadata.role, begun.metadata.model) == ("", "assistant", "m")
+    assert (begun.metadata.message, begun.metadata.session, begun.metadata.turn) == (8, "s", "t")
+    assert (begun.metadata.status, begun.metadata.request) == ("streaming", UNSET)
+
 
 # --- what a turn took ---------------------------------------------------------------------------
 

@@ -276,6 +276,12 @@ def test_only_whole_words_of_the_end_are_said_again(before: str, said: str, coun
     assert joint._repeated(before, said) == count
 
 
+def test_a_long_end_may_be_said_again_and_nothing_else() -> None:
+    end = "the lamp burns " * 20
+    assert joint._repeated(end, end) == len(end) == 300
+    assert joint._repeated(f"Now {end}", f"{end}and") == 300
+
+
 def line(number: int, role: str, content: str) -> Message:
     return Message(number, "s", None, role, content, "complete", "", None, 0.0, MessageExtra())
 
