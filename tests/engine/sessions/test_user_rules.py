@@ -215,6 +215,7 @@ def number(user: int) -> int:
     return int(str(user))
 
 
+NED = 1001
 HERE = [
     Sitting(0, "owner", StoryRole.OWNER, "Ines"),
     Sitting(1, "ned", StoryRole.PLAYER, "Ned"),
@@ -306,6 +307,46 @@ async def test_who_types_is_sent_it_by_nobody_whatever_their_number(nursery: tri
     assert await said(ned) == []
 
 
+@pytest.mark.parametrize(
+    ("was", "still", "shared"), [(False, True, False), (True, False, False), (True, True, True)]
+)
+async def test_whether_others_play_is_looked_up_again_where_they_did(
+    was: bool, still: bool, shared: bool
+) -> None:
+    class Seats(Rows):
+        async def write(self, function: Callable[..., Any], *args: Any) -> Any:
+            await super().write(function, *args)
+            return still
+
+    rows = Seats({tables.is_shared: was})
+    assert await table_of(rows).is_shared_now("s") == shared
+    assert rows.written == [(tables.tell_narrator, "s")] * was
+
+
+async def test_who_plays_alone_has_heard_everything() -> None:
+    story = Session("s", "harbour", "mara")
+    rows = Rows({seats.unwitnessed: lambda story, user: frozenset({3, user})})
+    client = client_of(NED, story)
+    found = table_of(rows, client)
+    assert await found.unwitnessed(client_of(NED)) == frozenset()
+    assert await found.unwitnessed(client) == frozenset()
+    story.shared = True
+    assert await found.unwitnessed(client) == {3, NED}
+
+
+async def test_who_sits_there_is_told_where_others_play() -> None:
+    story = Session("s", "harbour", "mara")
+    found, client = table_of(Rows({tables.sitting: HERE})), client_of(NED, story)
+    await found.tell(client_of(NED))
+    await found.tell(client)
+    story.shared = True
+    await found.tell(client)
+    assert await said(client) == [
+        SystemUpdate("", State(table=())),
+        SystemUpdate("", State(table=("Ines", "Ned", "mara"))),  # readers by their own name
+    ]
+
+
 async def test_seats_that_changed_are_told_in_their_story_and_who_has_none_leaves() -> None:
     story, other = Session("".join(("story", "1")), "w", "c"), Session("story2", "w", "c")
     there = [client_of(number(user), story) for user in (5005, 1001, 3003)]
@@ -366,6 +407,10 @@ async def test_who_types_is_shown_to_others_until_five_seconds_after_the_last_si
     found = table_of(Rows({tables.sitting: HERE}), owner, ned, reader, away, nursery=nursery)
     await found.types(reader)  # readers have no voice
     assert await said(owner) == []
+    await found.types(ned)
+    await trio.sleep(6.5)  # one sign is enough, and it passes by itself
+    assert [one.metadata.typing for one in await said(owner)] == [("Ned",), ()]
+    assert len(await said(reader)) == 2
     for pause in (2.5, 3.0):  # the second sign is nothing new, and it lasts from there
         await found.types(ned)
         await trio.sleep(pause)

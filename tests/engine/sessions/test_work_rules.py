@@ -87,6 +87,34 @@ async def test_a_drafted_line_leaves_room_for_itself_and_for_thoughts(
     assert seen["lines"][-1].content.endswith("Write only the line. It should be about: the lamp")
 
 
+@pytest.mark.parametrize("begun", [True, False])
+async def test_a_line_is_drafted_with_the_state_at_the_end_of_the_story(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    async with engine_world(tmp_path / "flower.db") as world:
+        _, story = await played(world, "I wait.")
+        path = await world.database.read(stories.active_path, story.id)
+        read, leaves = world.database.read, list[object]()
+
+        async def noted(function: Any, *args: Any, **rest: Any) -> Any:
+            if function is stories.active_path and not begun:
+                return []
+            if function is states.current_at:
+                leaves.append(args[1])
+            return await read(function, *args, **rest)
+
+        model, _ = world.engine.turns.models.select("scripted/one")
+        client = world.engine.clients.copy().pop()
+        monkeypatch.setattr(world.database, "read", noted)
+        services = world.engine.services
+        asked = await world.engine.drafts._completion(services, client, story, "", model)
+        monkeypatch.undo()
+    assert leaves == [path[-1].id if begun else None]
+    assert asked.messages[-1].content.startswith("Now step out")
+    assert "It should be about" not in asked.messages[-1].content
+    assert (asked.session, asked.quiet, asked.model) == (story.id, True, "one")
+
+
 @pytest.mark.parametrize("window", [4096, 8192])
 async def test_suggestions_answer_the_players_last_line_and_have_room_for_three(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, window: int
