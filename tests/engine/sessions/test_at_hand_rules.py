@@ -91,6 +91,9 @@ async def test_an_imported_character_is_there_again_when_what_was_written_over_i
     await libraries.write(NED, INES)
     assert await libraries.remove(NED, INES)
     assert list(libraries.of(NED).characters) == [INES.id]
+    for other in (World(INES.id, "Ines"), Rule(INES.id, "Ines", "Dry.")):  # of the same id
+        await libraries.write(NED, other)
+        assert not await libraries.remove(NED, other)
     rows.removes = False  # nothing is written over it any more
     assert not await libraries.remove(NED, INES)
     assert list(libraries.of(NED).characters) == []

@@ -105,6 +105,13 @@ async def test_a_character_takes_a_page_or_half_of_a_small_window(tmp_path: Path
         ('"I go," I say, "now."', '"I go," I say, "now."'),
         ('"', '"'),
         ("I go.\n\nThen more.", "I go."),
+        ('I go."', 'I go."'),
+        ('"I go.', '"I go.'),
+        ("I “go”", "I “go”"),
+        ("I“go”", "I“go”"),
+        ('""I go."', '""I go."'),
+        ('"I go.""', '"I go.""'),
+        ('""', ""),
         ("a" * (drafts.DRAFT_CHARS + 1), "a" * drafts.DRAFT_CHARS),
     ],
 )
@@ -125,6 +132,12 @@ def test_a_drafted_line_is_one_paragraph_without_quotes_around_it(text: str, lin
         ('**1.** "Go."', "Go.", True),
         ('1. "Go," he says, "now."', '"Go," he says, "now."', True),
         ('1. "', '"', True),
+        ('1. ""', "", True),
+        ('1. I go."', 'I go."', True),
+        ('1. "I go.', '"I go.', True),
+        ("1. I“go”", "I“go”", True),
+        ('1. ""I go."', '""I go."', True),
+        ('1. "I go.""', '"I go.""', True),
     ],
 )
 def test_an_offered_line_loses_its_number(line: str, bare: str, numbered: bool) -> None:
