@@ -1,4 +1,4 @@
-"""Small rules of what fails beside a story, one by one: it is said where anybody can do something, and costs no more."""
+"""Small rules of what fails beside a story, one by one: it is said where that helps, and costs nothing else."""
 
 from __future__ import annotations
 
