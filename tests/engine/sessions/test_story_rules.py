@@ -78,6 +78,10 @@ def test_a_prepared_answer_is_for_its_very_request_and_taken_once() -> None:
     assert story.take_prepared(other, asked) is two
     assert story.prepared == (one,)
     assert story.take_prepared(other, asked) is None
+    story.prepared = (one, SimpleNamespace(provider=provider, completion=asked))
+    same = story.prepared[1]
+    assert story.take_prepared(provider, asked) is one
+    assert story.prepared == (same,)
 
 
 async def test_a_speaker_is_told_when_it_is_another() -> None:
