@@ -299,6 +299,12 @@ def line(number: int, role: str, content: str) -> Message:
     return Message(number, "s", None, role, content, "complete", "", None, 0.0, MessageExtra())
 
 
+def test_what_was_spoken_is_what_the_player_and_the_narrator_said() -> None:
+    path = [line(1, "assistant", "Fog."), line(2, "user", "I wait."), line(3, "system", "Dusk.")]
+    spoken = [(one.role, one.content) for one in recap._spoken(path)]
+    assert spoken == [("assistant", "Fog."), ("user", "I wait.")]
+
+
 def test_after_a_rest_the_last_line_and_the_last_reply_are_told() -> None:
     path = [
         line(1, "assistant", "The tide is out."),

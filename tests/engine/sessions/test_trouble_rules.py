@@ -257,6 +257,17 @@ def test_a_story_has_an_id_of_eight_hex_digits() -> None:
     assert all(int(one, 16) >= 0 for one in ids)
 
 
+async def test_a_model_is_confirmed_when_it_is_among_those_there_are(tmp_path: Path) -> None:
+    async with engine_world(tmp_path / "flower.db") as world:
+        models = world.engine.registry
+        for name, confirmed in (("one", True), ("gone", False)):
+            chosen = replace(client_of().chosen, model="/".join(("scripted", name)))
+            state = snapshot.selection_state(chosen, models)
+            assert (state.model, state.model_confirmed) == (f"scripted/{name}", confirmed)
+        state = snapshot.selection_state(replace(chosen, model=""), models)
+        assert (state.model, state.model_confirmed) == (models.default(), True)
+
+
 async def test_everybody_is_sent_the_models_there_are_and_the_home_owner_the_problems(
     tmp_path: Path,
 ) -> None:
