@@ -14,7 +14,8 @@ from trio.testing import MockClock
 
 from flower.engine.assets.kinds import Rule, World
 from flower.engine.assets.shelves import owned
-from flower.engine.sessions import after_turn, snapshot
+from flower.engine.prompt.scripted import scripted_page
+from flower.engine.sessions import snapshot
 from flower.engine.sessions.after_turn import AfterTurn
 from flower.engine.sessions.departures import UserWatch
 from flower.engine.sessions.edits import Edits
@@ -91,7 +92,7 @@ async def test_the_end_of_a_story_is_sent_again_where_scripts_show_it_otherwise(
     story.subscribe(outbox)
     story.reply = GrowingReply("t", 2, "line", "m", "w") if writes else None
     read = Page([message(1, "Fog.")], shown={1: "FOG."} if shown else {})
-    rows = Rows({after_turn.scripted_page: read if page else None})
+    rows = Rows({scripted_page: read if page else None})
     await after_of(rows)._show_scripted(story)
     events = [await outbox.get() for _ in range(len(outbox))]
     assert events == [snapshot.chat_history(story, read, None)] * sent
@@ -250,7 +251,7 @@ def test_continuations_are_counted_from_the_milliseconds_of_the_start() -> None:
 
 
 def test_a_story_has_an_id_of_eight_hex_digits() -> None:
-    new_id = Engine.__init__.__kwdefaults__["new_id"]
+    new_id = (Engine.__init__.__kwdefaults__ or {})["new_id"]
     ids = {new_id() for _ in range(4)}
     assert len(ids) == 4
     assert {len(one) for one in ids} == {8}

@@ -17,12 +17,13 @@ from flower import limits
 from flower.engine.sessions import departures, rights, snapshot, tables
 from flower.engine.sessions.allowances import DISK_LOOK_S, Allowances
 from flower.engine.sessions.departures import TRIM_AFTER_S, TRIM_CLIENTS, Drain, HeapTrimmer, UserWatch
+from flower.engine.sessions.open_stories import OpenStories
 from flower.engine.sessions.outbox import Outbox
 from flower.engine.sessions.rights import Need, StoryRole, Visitor
 from flower.engine.sessions.runtime import SideUse
 from flower.engine.sessions.session import Client, Session
 from flower.engine.sessions.tables import Sitting, Tables
-from flower.engine.store import allowances, seats, stories, users
+from flower.engine.store import allowances, prompts, seats, selections, stories, users
 from flower.engine.store.allowances import Allowance, UserLimits
 from flower.engine.store.library import own_assets
 from flower.engine.store.selections import Selection, client_key
@@ -454,6 +455,28 @@ async def test_who_types_is_shown_to_others_until_five_seconds_after_the_last_si
     found._types_no_more(story, 1)
     found._types_no_more(story, 1)
     assert [one.metadata.typing for one in await said(reader)] == [("Ines",)]
+
+
+@pytest.mark.parametrize(
+    ("visitor", "waiting", "pays"),
+    [(1003, True, "own"), (1001, True, "owner's"), (1005, True, "owner's"), (1001, False, "own")],
+)
+async def test_lines_that_waited_are_paid_for_by_whose_story_it_is(
+    visitor: int, waiting: bool, pays: str
+) -> None:
+    lines = ["a line"] if waiting else []
+    owners = Selection(client_key(1003, ""))
+    resumed: list[Any] = []
+    stories_open: Any = OpenStories.__new__(OpenStories)
+    stories_open._database = Rows({
+        prompts.waiting: lines,
+        selections.load: lambda key, user: owners if (key, user) == (owners.client, 1003) else None,
+    })  # fmt: skip
+    stories_open._turns = SimpleNamespace(resume=lambda *args: resumed.append(args))
+    story, client = Session("s", "w", "c", None, 1003), client_of(number(visitor))
+    await stories_open._resume(client, story)
+    by = client.chosen if pays == "own" else owners
+    assert resumed == [(story, lines, by)]
 
 
 # --- who has to go ------------------------------------------------------------------------------
