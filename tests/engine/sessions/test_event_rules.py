@@ -283,6 +283,21 @@ async def test_a_story_is_played_here_while_a_prompt_for_it_is_carried_out(
         assert face.client.elsewhere is None
 
 
+@pytest.mark.parametrize("is_open", [True, False])
+async def test_a_story_that_is_deleted_is_left_to_other_engines_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_open: bool
+) -> None:
+    async with engine_world(tmp_path / "flower.db") as world:
+        face, left = await world.playing(), list[str]()
+        story = face.client.chosen.session_id
+        if not is_open:
+            await world.engine.leave_session(face.client)
+        monkeypatch.setattr(world.database, "leave", left.append)
+        await world.engine.stories.delete(story)
+        assert left == [story] * is_open
+        assert not world.engine.stories.sessions
+
+
 async def test_a_prompt_whose_story_another_engine_plays_is_unanswered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

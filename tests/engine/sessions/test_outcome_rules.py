@@ -58,6 +58,8 @@ def test_a_counter_learns_from_what_the_provider_counted() -> None:
     meter, counter = ReplyMeter(0.0), TokenCounter(1.1, checked=True)
     prompt: Any = SimpleNamespace(counter=counter, assembled=SimpleNamespace(tokens=100))
     model = replace(CHOSEN, counter=TokenCounter(1.2))
+    unknown = (OUTCOME.rate, OUTCOME.client, OUTCOME.prompt_tokens, OUTCOME.cost, OUTCOME.prepaid)
+    assert unknown == (0.0, "", 0, 0.0, False)
     assert meter.counter(None, None) == TokenCounter()
     assert meter.counter(None, model) is model.counter
     assert meter.counter(prompt, None) == TokenCounter()

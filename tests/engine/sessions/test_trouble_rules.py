@@ -30,7 +30,7 @@ from flower.engine.store.tree import Page
 from flower.errors import CommandError, StoreError
 from flower.protocol.messages import ErrorEvent, ErrorMeta, SystemUpdate
 from tests.engine.sessions.test_session_rules import message
-from tests.engine.sessions.test_side_rules import CHOSEN, OUTCOME
+from tests.engine.sessions.test_side_rules import CHOSEN
 from tests.engine.sessions.test_user_rules import Rows, client_of, kept_by, said
 from tests.engine_world import engine_world
 
@@ -230,9 +230,7 @@ async def test_who_counts_nothing_may_always_work_ahead() -> None:
     assert await runtime.may_work_ahead("laptop")
 
 
-def test_what_is_not_known_of_a_turn_is_nothing() -> None:
-    unknown = (OUTCOME.rate, OUTCOME.client, OUTCOME.prompt_tokens, OUTCOME.cost, OUTCOME.prepaid)
-    assert unknown == (0.0, "", 0, 0.0, False)
+def test_a_reply_proposes_nothing_unless_it_says_so() -> None:
     assert (FINISHED.proposed, FINISHED.scripted) == ("", False)
 
 
@@ -256,6 +254,17 @@ def test_a_story_has_an_id_of_eight_hex_digits() -> None:
     assert len(ids) == 4
     assert {len(one) for one in ids} == {8}
     assert all(int(one, 16) >= 0 for one in ids)
+
+
+@pytest.mark.parametrize(("title", "name"), [("Fog", "Fog"), ("", "Untitled"), (None, "Untitled")])
+def test_a_story_is_listed_by_its_title_if_it_has_one(title: str | None, name: str) -> None:
+    stored: Any = SimpleNamespace(
+        id="s", title=title, world_id="w", updated=3.0, messages=5, pinned=1, role="", owner_name="",
+        character_id="c", owner=0,
+    )  # fmt: skip
+    (option,) = snapshot.session_options([stored])
+    listed = (option.id, option.name, option.world_id, option.updated, option.messages, option.pinned)
+    assert listed == ("s", name, "w", 3.0, 5, True)
 
 
 async def test_a_model_is_confirmed_when_it_is_among_those_there_are(tmp_path: Path) -> None:

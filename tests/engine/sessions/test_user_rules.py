@@ -381,11 +381,12 @@ async def test_seats_that_changed_are_told_in_their_story_and_who_has_none_leave
     story, other = Session("".join(("story", "1")), "w", "c"), Session("story2", "w", "c")
     there = [client_of(number(user), story) for user in (5005, 1001, 3003)]
     owner, ned, gone = there
+    before = client_of(1001, Session("story0", "w", "c"))
     elsewhere, none = client_of(1001, other), client_of(1001)
     left: list[Client] = []
     found = Tables(
         Rows({}),  # type: ignore[arg-type]
-        [*there, elsewhere, none],
+        [before, *there, elsewhere, none],
         lambda: 1.0,
         left.append,
         None,  # type: ignore[arg-type]
@@ -400,6 +401,7 @@ async def test_seats_that_changed_are_told_in_their_story_and_who_has_none_leave
     assert away == SystemUpdate("You have no seat at this table any more.", State(session_id=""))
     assert (history, gone.chosen.session_id) == (snapshot.no_history(), "")
     assert (other.shared, await said(elsewhere), await said(none)) == (False, [], [])
+    assert await said(before) == []
     found._seat_anew(story.id, here[:1])
     assert not story.shared
     assert await said(owner) == [SystemUpdate("", State(table=()))]

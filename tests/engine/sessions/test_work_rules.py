@@ -105,11 +105,19 @@ async def test_a_line_is_drafted_with_the_state_at_the_end_of_the_story(
 
         model, _ = world.engine.turns.models.select("scripted/one")
         client = world.engine.clients.copy().pop()
+        lines, assemble = list[PromptLine](), drafts.assemble
+
+        def assembling(sections: Any, path: Sequence[PromptLine], **rest: Any) -> Any:
+            lines.extend(path)
+            return assemble(sections, path, **rest)
+
+        monkeypatch.setattr(drafts, "assemble", assembling)
         monkeypatch.setattr(world.database, "read", noted)
         services = world.engine.services
         asked = await world.engine.drafts._completion(services, client, story, "", model)
         monkeypatch.undo()
     assert leaves == [path[-1].id if begun else None]
+    assert lines[-1].id == (path[-1].id + 1 if begun else 1)
     assert asked.messages[-1].content.startswith("Now step out")
     assert "It should be about" not in asked.messages[-1].content
     assert (asked.session, asked.quiet, asked.model) == (story.id, True, "one")
