@@ -14,10 +14,11 @@ from trio.testing import MockClock
 from flower.engine.recall.base import memory_scope
 from flower.engine.sessions import snapshot
 from flower.engine.sessions.open_stories import LIST_INTERVAL_S, StoryList
+from flower.engine.sessions.outbox import Outbox
 from flower.engine.sessions.session import GrowingReply, Session
 from flower.engine.store import prompts, stories
 from flower.engine.store.tree import Page
-from flower.errors import StoreError
+from flower.errors import ElsewhereError, StoreError
 from flower.protocol.messages import ChatChunk, ChatEnd, ChatHistory, ChatMessage, State, SystemUpdate
 from tests.engine.sessions.test_session_rules import message
 from tests.engine.sessions.test_user_rules import Rows, client_of, said
@@ -282,9 +283,57 @@ async def test_a_story_is_played_here_while_a_prompt_for_it_is_carried_out(
         assert face.client.elsewhere is None
 
 
-@pytest.mark.parametrize(("named", "line", "ended"), [(True, "Mara: I go.", 0), (False, "I go.", 1)])
+@pytest.mark.parametrize("is_open", [True, False])
+async def test_a_story_that_is_deleted_is_left_to_other_engines_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_open: bool
+) -> None:
+    async with engine_world(tmp_path / "flower.db") as world:
+        face, left = await world.playing(), list[str]()
+        story = face.client.chosen.session_id
+        if not is_open:
+            await world.engine.leave_session(face.client)
+        monkeypatch.setattr(world.database, "leave", left.append)
+        await world.engine.stories.delete(story)
+        assert left == [story] * is_open
+        assert not world.engine.stories.sessions
+
+
+async def test_a_prompt_whose_story_another_engine_plays_is_unanswered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with engine_world(tmp_path / "flower.db") as world:
+        engine = world.engine
+        face = await world.playing()
+        story = face.client.chosen.session_id
+        await engine.choose(face.client, session_id="")
+        engine.stories.leave(face.client)
+
+        async def lease(*_: object, **__: object) -> None:
+            raise ElsewhereError("another engine plays it", "ws://a")
+
+        monkeypatch.setattr(world.database, "lease", lease)
+        with pytest.raises(ElsewhereError) as here:
+            async with engine.playing(face.client, story):
+                raise AssertionError("it is played elsewhere")
+        assert here.value.unanswered
+        assert (face.client.chosen.session_id, face.client.elsewhere) == (story, here.value)
+        client = client_of()
+        await engine.choose(client, session_id=story)
+        client.chosen = structs.replace(client.chosen, session_id="")
+        with pytest.raises(ElsewhereError) as named:
+            await engine.identify(client, "here")
+        assert named.value.unanswered
+        assert (client.chosen.session_id, client.elsewhere) == (story, named.value)
+        with pytest.raises(ElsewhereError) as joined:  # whoever connects has asked for nothing yet
+            await engine.connect(Outbox(), "here")
+        assert not joined.value.unanswered
+
+
+@pytest.mark.parametrize(
+    ("named", "line", "ended"), [(True, "Mara: I go.", 0), (False, "I go.", 1), (None, "I go.", 1)]
+)
 async def test_a_line_that_says_whose_it_is_ends_no_turn(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: bool, line: str, ended: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: bool | None, line: str, ended: int
 ) -> None:
     lines, ends = list[str](), list[int]()
 
@@ -303,8 +352,9 @@ async def test_a_line_that_says_whose_it_is_ends_no_turn(
         story = face.client.session
         assert story is not None
         story.shared = True
+        says: dict[str, Any] = {} if named is None else {"named": named}
         monkeypatch.setattr(world.engine.tables, "voiced", voiced)
         monkeypatch.setattr(world.engine.tables, "end_turn", end_turn)
         monkeypatch.setattr(world.engine.turns, "say", said_by)
-        await world.engine.say(face.client, line, None, named=named)
+        await world.engine.say(face.client, line, None, **says)
     assert (lines, len(ends)) == ([line if named else "Ines: I go."], ended)

@@ -47,6 +47,9 @@ def test_words_that_may_be_a_repetition_wait_longer_where_a_sentence_is_open() -
     tail = prose[-396:]  # begins with a word
     assert waits(f"{prose}.", tail) == 60
     assert waits(prose, tail + " and") == len(tail) + 2  # all that may be said again
+    for before in (f"{prose}.", prose):  # what comes at once and is long waits for nothing
+        held = Joint(before).feed((prose + " ") * 3)
+        assert held.endswith(prose + " ")
     assert waits("The gate opens. ", "  \n" + words(1)) == 3 + 6
     assert waits("The gate op", " " * 1_200) == 1_000
     assert waits("The gate op", "z" * (REPEATED_CHARS + 9)) == REPEATED_CHARS

@@ -75,6 +75,13 @@ def test_a_piece_is_kept_once_when_it_came_often_enough(unit: str, least: int) -
     assert after_prose("!" + text[:-1]) is None
 
 
+def test_what_was_written_before_a_piece_came_again_and_again_is_kept() -> None:
+    prose, guard = f"{words(700)}!", LoopGuard()
+    guard.feed(prose)
+    assert guard.feed("ding dong bell " * 40) == len(prose) + len("ding dong bell ")
+    assert len(prose) > 3 * LOOP_PHRASE_CHARS
+
+
 # --- one sentence between others ----------------------------------------------------------------
 
 
@@ -163,6 +170,7 @@ def test_a_phrase_is_found_at_the_very_end_only_when_it_is_the_end() -> None:
         "a shiver",
     ]
     assert reader.feed("ing") == ""  # it begins anew
+    assert [reader.feed(f"{words(90)}a shiver"), reader.feed(".")] == ["", "a shiver"]
     assert BannedPhrases([" "]).end() == ""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+from msgspec import UNSET
 from msgspec.structs import replace
 from trio.testing import MockClock
 
@@ -32,6 +33,24 @@ from flower.protocol.messages import (
 from tests.engine.sessions.test_side_rules import CHOSEN, OUTCOME
 from tests.engine.sessions.test_user_rules import Rows
 
+# --- how a turn begins ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("request_id", "answers"), [("r1", "r1"), ("", UNSET), (None, UNSET)])
+def test_a_line_that_is_shown_names_the_prompt_it_came_with(
+    request_id: str | None, answers: object
+) -> None:
+    story = Session("s", "w", "c")
+    shown = turn_outcome.line_said(story, "I go.", 7, "t", request_id)
+    assert (shown.content, shown.metadata.request, shown.metadata.role) == ("I go.", answers, "user")
+    assert (shown.metadata.message, shown.metadata.session, shown.metadata.turn) == (7, "s", "t")
+    assert shown.metadata.status == "complete"
+    begun = turn_outcome.reply_begun(story, GrowingReply("t", 8, "line", "m", "w"))
+    assert (begun.content, begun.metadata.role, begun.metadata.model) == ("", "assistant", "m")
+    assert (begun.metadata.message, begun.metadata.session, begun.metadata.turn) == (8, "s", "t")
+    assert (begun.metadata.status, begun.metadata.request) == ("streaming", UNSET)
+
+
 # --- what a turn took ---------------------------------------------------------------------------
 
 
@@ -39,6 +58,8 @@ def test_a_counter_learns_from_what_the_provider_counted() -> None:
     meter, counter = ReplyMeter(0.0), TokenCounter(1.1, checked=True)
     prompt: Any = SimpleNamespace(counter=counter, assembled=SimpleNamespace(tokens=100))
     model = replace(CHOSEN, counter=TokenCounter(1.2))
+    unknown = (OUTCOME.rate, OUTCOME.client, OUTCOME.prompt_tokens, OUTCOME.cost, OUTCOME.prepaid)
+    assert unknown == (0.0, "", 0, 0.0, False)
     assert meter.counter(None, None) == TokenCounter()
     assert meter.counter(None, model) is model.counter
     assert meter.counter(prompt, None) == TokenCounter()

@@ -38,6 +38,7 @@ from flower.errors import CommandError, StoreError
 from flower.protocol.messages import ErrorEvent, SystemUpdate, Usage
 from tests.engine_world import engine_world
 
+PAGE_BYTES = 256 * 1024
 PRICED = ModelInfo("m", "m", prompt_price=1.0, completion_price=2.0)
 
 
@@ -139,9 +140,9 @@ def test_a_page_says_where_the_next_one_begins() -> None:
     )
     longer = snapshot.chat_history(session, page(limits.HISTORY_PAGE_MESSAGES + 1), 99).metadata
     assert (len(longer.history), longer.more, longer.before) == (limits.HISTORY_PAGE_MESSAGES, 2, 99)
-    large = snapshot.chat_history(session, page(9, snapshot.HISTORY_PAGE_BYTES // 3), None).metadata
+    large = snapshot.chat_history(session, page(9, PAGE_BYTES // 3), None).metadata
     assert (len(large.history), large.more) == (3, 7)
-    huge = snapshot.chat_history(session, page(2, snapshot.HISTORY_PAGE_BYTES * 2), None).metadata
+    huge = snapshot.chat_history(session, page(2, PAGE_BYTES * 2), None).metadata
     assert (len(huge.history), huge.more) == (1, 2)
 
 

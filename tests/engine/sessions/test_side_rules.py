@@ -85,7 +85,7 @@ async def test_work_that_breaks_is_an_error_of_its_kind(tmp_path: Path) -> None:
             assert (error.metadata.kind, error.content) == (kind, text)
 
 
-@pytest.mark.parametrize("window", [1024, 8192])
+@pytest.mark.parametrize("window", [1025, 8192])
 async def test_a_character_takes_a_page_or_half_of_a_small_window(tmp_path: Path, window: int) -> None:
     async with engine_world(tmp_path / "flower.db") as world:
         world.engine.runtime.services = replace(world.engine.services, context_tokens=window)
@@ -105,6 +105,13 @@ async def test_a_character_takes_a_page_or_half_of_a_small_window(tmp_path: Path
         ('"I go," I say, "now."', '"I go," I say, "now."'),
         ('"', '"'),
         ("I go.\n\nThen more.", "I go."),
+        ('I go."', 'I go."'),
+        ('"I go.', '"I go.'),
+        ("I “go”", "I “go”"),
+        ("I“go”", "I“go”"),
+        ('""I go."', '""I go."'),
+        ('"I go.""', '"I go.""'),
+        ('""', ""),
         ("a" * (drafts.DRAFT_CHARS + 1), "a" * drafts.DRAFT_CHARS),
     ],
 )
@@ -125,6 +132,12 @@ def test_a_drafted_line_is_one_paragraph_without_quotes_around_it(text: str, lin
         ('**1.** "Go."', "Go.", True),
         ('1. "Go," he says, "now."', '"Go," he says, "now."', True),
         ('1. "', '"', True),
+        ('1. ""', "", True),
+        ('1. I go."', 'I go."', True),
+        ('1. "I go.', '"I go.', True),
+        ("1. I“go”", "I“go”", True),
+        ('1. ""I go."', '""I go."', True),
+        ('1. "I go.""', '"I go.""', True),
     ],
 )
 def test_an_offered_line_loses_its_number(line: str, bare: str, numbered: bool) -> None:
@@ -263,6 +276,8 @@ async def test_what_a_turn_has_taught_is_kept_of_the_model_that_wrote(tmp_path: 
         ("the oil", "oil burns", 0),  # too short: it can be meant twice
         ("oil", "oil burns", 3),  # all there was
         ("a clamp", "lamp burns", 0),  # the end of another word
+        ("clamp", "lamp burns", 0),
+        ("x-lam", "-lam burns", 4),  # a dash is the end of no word
         ("it is", "isle", 2),
         ("an a", "apple", 0),
         ("here", "there", 0),
@@ -274,8 +289,20 @@ def test_only_whole_words_of_the_end_are_said_again(before: str, said: str, coun
     assert joint._repeated(before, said) == count
 
 
+def test_a_long_end_may_be_said_again_and_nothing_else() -> None:
+    end = "the lamp burns " * 20
+    assert joint._repeated(end, end) == len(end) == 300
+    assert joint._repeated(f"Now {end}", f"{end}and") == 300
+
+
 def line(number: int, role: str, content: str) -> Message:
     return Message(number, "s", None, role, content, "complete", "", None, 0.0, MessageExtra())
+
+
+def test_what_was_spoken_is_what_the_player_and_the_narrator_said() -> None:
+    path = [line(1, "assistant", "Fog."), line(2, "user", "I wait."), line(3, "system", "Dusk.")]
+    spoken = [(one.role, one.content) for one in recap._spoken(path)]
+    assert spoken == [("assistant", "Fog."), ("user", "I wait.")]
 
 
 def test_after_a_rest_the_last_line_and_the_last_reply_are_told() -> None:

@@ -78,12 +78,16 @@ def test_a_prepared_answer_is_for_its_very_request_and_taken_once() -> None:
     assert story.take_prepared(other, asked) is two
     assert story.prepared == (one,)
     assert story.take_prepared(other, asked) is None
+    story.prepared = (one, SimpleNamespace(provider=provider, completion=asked))
+    same = story.prepared[1]
+    assert story.take_prepared(provider, asked) is one
+    assert story.prepared == (same,)
 
 
 async def test_a_speaker_is_told_when_it_is_another() -> None:
     story, outbox = Session("s", "w", "c"), Outbox()
     story.subscribe(outbox)
-    for name in ("", "mara", "mara", ""):
+    for name in ("", "mara", "".join(("ma", "ra")), ""):
         story.tell_speaker(name)
     told = [await outbox.get() for _ in range(len(outbox))]
     assert told == [SystemUpdate("", State(speaker=name)) for name in ("mara", "")]
@@ -93,7 +97,8 @@ async def test_a_client_hears_of_a_reply_that_died_once_and_soon(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:
     async with engine_world(tmp_path / "flower.db") as world:
-        for later, heard in ((COME_BACK_S, 1), (COME_BACK_S + 1, 0)):
+        await trio.sleep(3)
+        for later, heard in ((COME_BACK_S + 1, 0), (COME_BACK_S, 1)):
             story = Session("s", "w", "c")
             story.opened_at = trio.current_time()
             story.ended_elsewhere = (turn_outcome.interrupted("s", 7),)

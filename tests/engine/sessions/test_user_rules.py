@@ -14,15 +14,16 @@ from msgspec.structs import replace
 from trio.testing import MockClock
 
 from flower import limits
-from flower.engine.sessions import departures, rights, tables
+from flower.engine.sessions import departures, rights, snapshot, tables
 from flower.engine.sessions.allowances import DISK_LOOK_S, Allowances
 from flower.engine.sessions.departures import TRIM_AFTER_S, TRIM_CLIENTS, Drain, HeapTrimmer, UserWatch
+from flower.engine.sessions.open_stories import OpenStories
 from flower.engine.sessions.outbox import Outbox
 from flower.engine.sessions.rights import Need, StoryRole, Visitor
 from flower.engine.sessions.runtime import SideUse
 from flower.engine.sessions.session import Client, Session
 from flower.engine.sessions.tables import Sitting, Tables
-from flower.engine.store import allowances, seats, stories, users
+from flower.engine.store import allowances, prompts, seats, selections, stories, users
 from flower.engine.store.allowances import Allowance, UserLimits
 from flower.engine.store.library import own_assets
 from flower.engine.store.selections import Selection, client_key
@@ -132,7 +133,9 @@ async def test_a_story_too_many_is_refused_where_one_begins_and_nowhere_else() -
         return kept_by(Rows({allowances.allowance: Allowance(UserLimits(stories=3), stories=count)}))
 
     assert await refused(rows(2).check(1, "ned", model=True, story=True)) == ""
-    assert "You have 3 stories" in await refused(rows(3).check(1, "ned", model=False, story=True))
+    for has in (3, 4):  # more than may be had now
+        refusal = await refused(rows(has).check(1, "ned", model=False, story=True))
+        assert f"You have {has} stories" in refusal
     assert await refused(rows(3).check(1, "ned", model=True)) == ""
 
 
@@ -209,6 +212,13 @@ async def test_half_of_a_minutes_prompts_may_go_to_work_ahead(mock_clock: MockCl
 
 # --- tables -------------------------------------------------------------------------------------
 
+
+def number(user: int) -> int:
+    """The same number as another object: users are the same by their number alone."""
+    return int(str(user))
+
+
+NED = 1001
 HERE = [
     Sitting(0, "owner", StoryRole.OWNER, "Ines"),
     Sitting(1, "ned", StoryRole.PLAYER, "Ned"),
@@ -264,18 +274,137 @@ async def test_a_line_has_a_voice_and_ends_a_turn_where_there_are_turns(
 async def test_a_line_has_the_voice_of_who_says_it_whatever_their_number() -> None:
     story = Session("s", "harbour", "mara")
     here = [
-        replace(HERE[0], user=5),
-        HERE[1],
-        replace(HERE[2], user=3, role=StoryRole.PLAYER, voice="Mara"),
+        replace(HERE[0], user=5005),
+        replace(HERE[1], user=1001),
+        replace(HERE[2], user=3003, role=StoryRole.PLAYER, voice="Mara"),
     ]
     rows = Rows({seats.said_before: None, tables._standing: (here, "free", -1)})
     found = table_of(rows)
-    for user, voice in ((5, "Ines"), (1, "Ned"), (3, "Mara")):
-        assert await found.voiced(client_of(user, story), "I go.", None) == (f"{voice}: I go.", False)
+    for user, voice in ((5005, "Ines"), (1001, "Ned"), (3003, "Mara")):
+        client = client_of(number(user), story)
+        assert await found.voiced(client, "I go.", None) == (f"{voice}: I go.", False)
     assert [one.voice for one in here if found._turn_of(story, here, one.user) is not None] == []
-    present = table_of(rows, *(client_of(user, story) for user in (1, 3, 5)))
-    follows = [present._turn_of(story, here, user) for user in (5, 1, 3)]
+    there = [client_of(number(user), story) for user in (1001, 3003, 5005)]
+    present = table_of(rows, *there)
+    follows = [present._turn_of(story, here, number(user)) for user in (5005, 1001, 3003)]
     assert [one.voice for one in follows if one is not None] == ["Ned", "Mara", "Ines"]
+    assert present.of_user(number(3003)) == [there[1]]
+    rows.answers[tables._standing] = (here, "round", number(5005))
+    ned = client_of(number(1001), story)
+    assert await present.voiced(ned, "I go.", None) == ("Ned: I go.", True)
+
+
+async def test_who_types_is_sent_it_by_nobody_whatever_their_number(nursery: trio.Nursery) -> None:
+    story = Session("s", "harbour", "mara")
+    story.shared = True
+    here = [replace(HERE[0], user=5005), replace(HERE[1], user=1001)]
+    owner, ned = client_of(number(5005), story), client_of(number(1001), story)
+    found = table_of(Rows({tables.sitting: here}), owner, ned, nursery=nursery)
+    await found.types(client_of(number(1001), story))
+    assert [one.metadata.typing for one in await said(owner)] == [("Ned",)]
+    assert await said(ned) == []
+    await found.types(owner)
+    assert [one.metadata.typing for one in await said(ned)] == [("Ines",)]
+    found._types_no_more(story, number(1001))
+    assert [one.metadata.typing for one in await said(owner)] == [()]
+    assert await said(ned) == []
+
+
+@pytest.mark.parametrize(
+    ("was", "still", "shared"), [(False, True, False), (True, False, False), (True, True, True)]
+)
+async def test_whether_others_play_is_looked_up_again_where_they_did(
+    was: bool, still: bool, shared: bool
+) -> None:
+    class Seats(Rows):
+        async def write(self, function: Callable[..., Any], *args: Any) -> Any:
+            await super().write(function, *args)
+            return still
+
+    rows = Seats({tables.is_shared: was})
+    assert await table_of(rows).is_shared_now("s") == shared
+    assert rows.written == [(tables.tell_narrator, "s")] * was
+
+
+async def test_who_plays_alone_has_heard_everything() -> None:
+    story = Session("s", "harbour", "mara")
+    rows = Rows({seats.unwitnessed: lambda story, user: frozenset({3, user})})
+    client = client_of(NED, story)
+    found = table_of(rows, client)
+    assert await found.unwitnessed(client_of(NED)) == frozenset()
+    assert await found.unwitnessed(client) == frozenset()
+    story.shared = True
+    assert await found.unwitnessed(client) == {3, NED}
+
+
+async def test_a_guest_is_seated_by_the_engine_that_plays_the_story_without_opening_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[object] = []
+
+    class Leases(Rows):
+        async def lease(self, story: str, *, opens: bool = True) -> None:
+            calls.append((story, opens))
+
+        def leave(self, story: str) -> None:
+            calls.append(story)
+
+    found = table_of(Leases({seats.by_code: lambda code, _: ("s", "player") if code == "x" else None}))
+    guest: Any = SimpleNamespace(id=NED)
+
+    async def change(story: str, work: Any, event: str, about: str, by: int) -> None:
+        calls.append((story, event, about, by))
+        work(None)
+
+    monkeypatch.setattr(found, "change", change)
+    monkeypatch.setattr(seats, "seat_guest", lambda *_: guest)
+    assert await found.seat_guest("y") is None
+    assert calls == []
+    assert await found.seat_guest("x") is guest
+    assert calls == [("s", False), ("s", "guest", "as player", 0), "s"]
+
+
+async def test_who_sits_there_is_told_where_others_play() -> None:
+    story = Session("s", "harbour", "mara")
+    found, client = table_of(Rows({tables.sitting: HERE})), client_of(NED, story)
+    await found.tell(client_of(NED))
+    await found.tell(client)
+    story.shared = True
+    await found.tell(client)
+    assert await said(client) == [
+        SystemUpdate("", State(table=())),
+        SystemUpdate("", State(table=("Ines", "Ned", "mara"))),  # readers by their own name
+    ]
+
+
+async def test_seats_that_changed_are_told_in_their_story_and_who_has_none_leaves() -> None:
+    story, other = Session("".join(("story", "1")), "w", "c"), Session("story2", "w", "c")
+    there = [client_of(number(user), story) for user in (5005, 1001, 3003)]
+    owner, ned, gone = there
+    before = client_of(1001, Session("story0", "w", "c"))
+    elsewhere, none = client_of(1001, other), client_of(1001)
+    left: list[Client] = []
+    found = Tables(
+        Rows({}),  # type: ignore[arg-type]
+        [before, *there, elsewhere, none],
+        lambda: 1.0,
+        left.append,
+        None,  # type: ignore[arg-type]
+    )
+    here = [replace(HERE[0], user=5005), replace(HERE[1], user=1001)]
+    found._seat_anew("".join(("story", "1")), here)
+    assert story.shared
+    assert (owner.role, ned.role, left) == (StoryRole.OWNER, StoryRole.PLAYER, [gone])
+    seats_now = SystemUpdate("", State(table=("Ines", "Ned")))
+    assert (await said(owner), await said(ned)) == ([seats_now], [seats_now])
+    away, history = await said(gone)
+    assert away == SystemUpdate("You have no seat at this table any more.", State(session_id=""))
+    assert (history, gone.chosen.session_id) == (snapshot.no_history(), "")
+    assert (other.shared, await said(elsewhere), await said(none)) == (False, [], [])
+    assert await said(before) == []
+    found._seat_anew(story.id, here[:1])
+    assert not story.shared
+    assert await said(owner) == [SystemUpdate("", State(table=()))]
 
 
 async def test_who_is_next_is_told_if_anybody_is() -> None:
@@ -310,6 +439,10 @@ async def test_who_types_is_shown_to_others_until_five_seconds_after_the_last_si
     found = table_of(Rows({tables.sitting: HERE}), owner, ned, reader, away, nursery=nursery)
     await found.types(reader)  # readers have no voice
     assert await said(owner) == []
+    await found.types(ned)
+    await trio.sleep(6.5)  # one sign is enough, and it passes by itself
+    assert [one.metadata.typing for one in await said(owner)] == [("Ned",), ()]
+    assert len(await said(reader)) == 2
     for pause in (2.5, 3.0):  # the second sign is nothing new, and it lasts from there
         await found.types(ned)
         await trio.sleep(pause)
@@ -324,6 +457,28 @@ async def test_who_types_is_shown_to_others_until_five_seconds_after_the_last_si
     found._types_no_more(story, 1)
     found._types_no_more(story, 1)
     assert [one.metadata.typing for one in await said(reader)] == [("Ines",)]
+
+
+@pytest.mark.parametrize(
+    ("visitor", "waiting", "pays"),
+    [(1003, True, "own"), (1001, True, "owner's"), (1005, True, "owner's"), (1001, False, "own")],
+)
+async def test_lines_that_waited_are_paid_for_by_whose_story_it_is(
+    visitor: int, waiting: bool, pays: str
+) -> None:
+    lines = ["a line"] if waiting else []
+    owners = Selection(client_key(1003, ""))
+    resumed: list[Any] = []
+    stories_open: Any = OpenStories.__new__(OpenStories)
+    stories_open._database = Rows({
+        prompts.waiting: lines,
+        selections.load: lambda key, user: owners if (key, user) == (owners.client, 1003) else None,
+    })  # fmt: skip
+    stories_open._turns = SimpleNamespace(resume=lambda *args: resumed.append(args))
+    story, client = Session("s", "w", "c", None, 1003), client_of(number(visitor))
+    await stories_open._resume(client, story)
+    by = client.chosen if pays == "own" else owners
+    assert resumed == [(story, lines, by)]
 
 
 # --- who has to go ------------------------------------------------------------------------------
@@ -363,17 +518,21 @@ async def test_memory_is_given_back_once_for_a_crowd_that_left(
     autojump_clock: MockClock, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times: list[float] = []
+
+    async def at_once(work: Callable[[], None], **_: object) -> None:
+        work()
+
+    monkeypatch.setattr(trio.to_thread, "run_sync", at_once)
     monkeypatch.setattr(departures, "give_back", lambda: times.append(0.0))
     heap = HeapTrimmer(nursery)
-    for crowd in (TRIM_CLIENTS - 1, 1, TRIM_CLIENTS):
+    for crowd in (TRIM_CLIENTS - 1, 1, TRIM_CLIENTS - 1, 1, TRIM_CLIENTS):
         for _ in range(crowd):
             heap.client_left()
         await trio.sleep(TRIM_AFTER_S - 1)
         before = len(times)
         await trio.sleep(2)
-        await trio.to_thread.run_sync(lambda: None)
         times.append(-1.0 if len(times) == before else 1.0)
-    assert [one for one in times if one] == [-1.0, 1.0, 1.0]
+    assert [one for one in times if one] == [-1.0, 1.0, -1.0, 1.0, 1.0]
 
 
 def test_a_client_goes_when_its_story_rests_and_it_waits_for_no_answer() -> None:

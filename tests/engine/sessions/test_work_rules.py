@@ -87,8 +87,45 @@ async def test_a_drafted_line_leaves_room_for_itself_and_for_thoughts(
     assert seen["lines"][-1].content.endswith("Write only the line. It should be about: the lamp")
 
 
+@pytest.mark.parametrize("begun", [True, False])
+async def test_a_line_is_drafted_with_the_state_at_the_end_of_the_story(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    async with engine_world(tmp_path / "flower.db") as world:
+        _, story = await played(world, "I wait.")
+        path = await world.database.read(stories.active_path, story.id)
+        read, leaves = world.database.read, list[object]()
+
+        async def noted(function: Any, *args: Any, **rest: Any) -> Any:
+            if function is stories.active_path and not begun:
+                return []
+            if function is states.current_at:
+                leaves.append(args[1])
+            return await read(function, *args, **rest)
+
+        model, _ = world.engine.turns.models.select("scripted/one")
+        client = world.engine.clients.copy().pop()
+        lines, assemble = list[PromptLine](), drafts.assemble
+
+        def assembling(sections: Any, path: Sequence[PromptLine], **rest: Any) -> Any:
+            lines.extend(path)
+            return assemble(sections, path, **rest)
+
+        monkeypatch.setattr(drafts, "assemble", assembling)
+        monkeypatch.setattr(world.database, "read", noted)
+        services = world.engine.services
+        asked = await world.engine.drafts._completion(services, client, story, "", model)
+        monkeypatch.undo()
+    assert leaves == [path[-1].id if begun else None]
+    assert lines[-1].id == (path[-1].id + 1 if begun else 1)
+    assert asked.messages[-1].content.startswith("Now step out")
+    assert "It should be about" not in asked.messages[-1].content
+    assert (asked.session, asked.quiet, asked.model) == (story.id, True, "one")
+
+
+@pytest.mark.parametrize("window", [4096, 8192])
 async def test_suggestions_answer_the_players_last_line_and_have_room_for_three(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, window: int
 ) -> None:
     tasks: list[Any] = []
 
@@ -98,6 +135,7 @@ async def test_suggestions_answer_the_players_last_line_and_have_room_for_three(
 
     monkeypatch.setattr(suggestions, "gather", noted)
     async with engine_world(tmp_path / "flower.db") as world:
+        world.engine.runtime.services = replace(world.engine.services, context_tokens=window)
         face, story = await played(world, "I wait.", "I look.")
         models, runtime = world.engine.turns.models, world.engine.runtime
         request = await suggestions.request_of(runtime, models, face.client.chosen, story, "rope")
@@ -323,8 +361,12 @@ async def test_a_record_is_made_anew_to_where_it_ended(
     assert (read, rows.written) == (covered, [(search.add, last_id, "record", 7.0)])
 
 
-async def test_a_record_is_asked_for_with_room_for_itself_and_for_thoughts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("window", [4096, 8192])
+async def test_a_record_is_asked_for_with_room_for_itself_and_for_thoughts(
+    tmp_path: Path, window: int
+) -> None:
     async with engine_world(tmp_path / "flower.db") as world:
+        world.engine.runtime.services = replace(world.engine.services, context_tokens=window)
         _, story = await played(world, "I wait.", "I look.")
         model, _ = world.engine.turns.models.select("scripted/one")
         seen: list[Reading] = []
@@ -335,7 +377,9 @@ async def test_a_record_is_asked_for_with_room_for_itself_and_for_thoughts(tmp_p
             return await record(model, reading, *rest)
 
         summariser._record = noted  # type: ignore[method-assign, assignment]
-        made = await summariser.remake(story, model, lambda _: None)
+        told = list[str]()
+        made = await summariser.remake(story, model, told.append)
+        assert told == []  # all of it is read at once
         asked = world.provider.completions[-1]
         path = await world.database.read(stories.active_path, story.id)
 
