@@ -11,10 +11,12 @@ SLOW_IMPORTS = {
     "socket", "sqlite3", "subprocess", "trio", "tests.engine_process", "tests.engine_world", "tests.provider_world",
     "tests.pty_world", "tests.stores", "tests.tui_world",
 }  # fmt: skip
-SLOW_FILES = {  # pure, but thorough
+SLOW_FILES = {  # thorough: whole evenings, the whole tree of the code, laws of a database
     "test_fuzz_corpus.py", "test_interchange_hostile.py", "test_layering.py", "test_lorebook_laws.py",
-    "test_lorebook_model.py", "test_macro_vectors.py", "test_macros.py", "test_offline_worlds.py", "test_patterns.py",
-    "test_vectors.py", "test_vocabulary.py", "test_wordpiece.py",
+    "test_lorebook_model.py", "test_macro_vectors.py", "test_macros.py", "test_names.py",
+    "test_offline_listening.py", "test_offline_play.py", "test_offline_relevance.py",
+    "test_offline_worlds.py", "test_patterns.py", "test_sinks.py", "test_tree_laws.py", "test_vectors.py",
+    "test_vocabulary.py", "test_wordpiece.py",
 }  # fmt: skip
 
 
